@@ -1,0 +1,1 @@
+"""Fair Trial: deep-learning papers put to the test, one study a paper."""

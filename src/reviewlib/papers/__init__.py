@@ -1,0 +1,1 @@
+"""The reviewed papers, one folder each; `study.found()` lists them."""
