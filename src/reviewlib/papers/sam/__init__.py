@@ -1,0 +1,1 @@
+"""Sharpness-aware minimization (Foret et al., 2021) on trial."""
