@@ -1,0 +1,137 @@
+"""Running a study: equal-budget tuning, then paired final seeds, then one record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+import pandas as pd
+import torch
+
+from reviewlib import data, records, runs, tuning
+from reviewlib.study import Cell, Preset, Study
+
+
+def resize(preset: Preset, seeds: int | None = None, name: str | None = None) -> Preset:
+    """Return the preset with another number of final seeds or another data set.
+
+    Raises:
+        ValueError: fewer than two seeds, which no interval can be made of.
+    """
+    if seeds is not None and seeds < 2:
+        raise ValueError(f"seeds must be at least 2, or there is no interval, got {seeds}")
+    return replace(preset, seeds=seeds or preset.seeds, data=name or preset.data)
+
+
+def resolve(device: str) -> str:
+    """Return the device meant: "auto" is a GPU where there is one.
+
+    Raises:
+        ValueError: a CUDA device where there is none, or an unknown name.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.split(":")[0] not in ("cpu", "cuda"):
+        raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', got {device!r}")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError("device 'cuda' was asked for, but torch sees no GPU; use 'auto' or 'cpu'")
+    return device
+
+
+def run_study(
+    study: Study,
+    preset: Preset,
+    *,
+    device: str = "cpu",
+    jobs: int = 1,
+    progress: runs.Progress | None = None,
+) -> records.Record:
+    """Tune every arm, run the final seeds, and return the record.
+
+    The digest of the claims is stamped on every final run as it is made: a record whose claims
+    were changed afterwards carries the old stamp.
+
+    Args:
+        study: what to run.
+        preset: at which sizes.
+        device: where each run trains.
+        jobs: processes on this machine.
+        progress: called with each finished run.
+    """
+    start = time.perf_counter()
+    arms, cells = records.arms_of(study, preset), records.cells_of(study, preset)
+
+    def run_all(batch: Sequence[runs.Run], stamp: dict[str, str] | None = None) -> list[runs.Row]:
+        return runs.map_runs(study, batch, device=device, jobs=jobs, stamp=stamp, progress=progress)
+
+    trials = tuning.tune(study, preset, arms, cells, run_all)
+    source = trials
+    if preset.settings_from is not None:
+        source = records.load(study.name, preset.settings_from).trials
+    final = [
+        runs.Run(
+            arm,
+            cell,
+            tuple(tuning.settings_of(source, arm.name, cell.name).items()),
+            seed,
+            preset,
+            "final",
+            fold=(seed, preset.seeds),
+        )
+        for cell in cells
+        for arm in arms
+        for seed in range(preset.seeds)
+    ]
+    rows = run_all(final, stamp={"claims": study.digest()})
+    stamps = {row.pop("claims") for row in rows}
+    computed = [row.pop("computed") for row in rows]
+    for row in rows:
+        row.pop("from_cache")
+    return records.Record(
+        study=study.name,
+        preset=records._jsonable(asdict(preset)),
+        numerics=study.numerics,
+        data={"name": preset.data, "checksum": data.load(preset.data).checksum},
+        claims=stamps.pop() if len(stamps) == 1 else "mixed",
+        provenance=records.provenance(device, time.perf_counter() - start, computed)
+        | {"cpu_seconds": round(sum(trials["seconds"]) + sum(row["seconds"] for row in rows), 1)},
+        trials=trials,
+        rows=pd.DataFrame(rows),
+        floor=floor(study, preset, cells),
+        fingerprints={arm.name: records.fingerprint(study, arm) for arm in arms},
+    )
+
+
+def runs_in(study: Study, preset: Preset) -> int:
+    """Return how many runs a study consists of at a preset."""
+    arms, cells = records.arms_of(study, preset), records.cells_of(study, preset)
+    return len(arms) * len(cells) * (preset.trials * preset.tuning_seeds + preset.seeds)
+
+
+def floor(study: Study, preset: Preset, cells: Sequence[Cell]) -> pd.DataFrame:
+    """Return the accuracy of scikit-learn's logistic regression, which a net must clearly beat.
+
+    Same training subset, labels and test fold as every arm of the seed; its regularization `C` is
+    chosen on the seed's validation subset.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    dataset = data.load(preset.data)
+    rows = []
+    for cell in cells:
+        for seed in range(min(preset.seeds, 5)):
+            sample = runs.draw(dataset.development, preset, cell, seed)
+            test = data.shrink(data.fold(dataset.test, seed, preset.seeds), preset.side)
+            fits = [
+                LogisticRegression(C=c, max_iter=100, tol=1e-3).fit(*_flat(sample.train))
+                for c in (1e-3, 1e-2, 1e-1)
+            ]
+            chosen = max(fits, key=lambda fit: fit.score(*_flat(sample.validation)))
+            accuracy = float(chosen.score(*_flat(test)))
+            rows.append({"cell": cell.name, "seed": seed, "accuracy": accuracy})
+    return pd.DataFrame(rows)
+
+
+def _flat(split: data.Split) -> tuple:
+    return split.pixels().flatten(1).numpy(), split.labels.numpy()

@@ -1,0 +1,62 @@
+"""All claims of all studies with what the records say, as plain data for pages and other tools."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from reviewlib import records, study, verdicts
+from reviewlib.stats import Interval
+from reviewlib.study import Claim, Study
+
+
+def ledger() -> list[dict[str, Any]]:
+    """Return one plain mapping a claim of every study, from the records that the book shows.
+
+    A study without valid records comes with verdict None and `stale` True.
+    """
+    rows = []
+    for name in study.found():
+        of = study.find(name)
+        try:
+            record, _ = records.best(of)
+        except records.RecordError:
+            record = None
+        rows += [_entry(of, claim, record) for claim in of.claims]
+    return rows
+
+
+def _entry(of: Study, claim: Claim, record: records.Record | None) -> dict[str, Any]:
+    out = (
+        verdicts.judge(claim, record.rows, len(of.primary))
+        if record
+        else verdicts.Verdict(claim, None)
+    )
+    interval = out.interval or Interval(math.nan, math.nan, math.nan, math.nan, 0, math.nan)
+
+    def known(value: float) -> float | None:
+        return None if math.isnan(value) else value
+
+    return {
+        "paper": of.name,
+        "title": of.title,
+        "claim": claim.name,
+        "statement": claim.statement,
+        "source": claim.where,
+        "reported": "; ".join(number.text for number in claim.reported),
+        "kind": claim.kind,
+        "primary": claim.primary,
+        "metric": claim.metric,
+        "scale": claim.scale,
+        "mean": known(interval.mean),
+        "lo": known(interval.lo),
+        "hi": known(interval.hi),
+        "level": known(interval.level),
+        "n": interval.n,
+        "margin": claim.margin if claim.kind != "out of scope" else None,
+        "verdict": out.verdict,
+        "preset": record.preset["name"] if record else None,
+        "device": record.provenance["device"] if record else None,
+        "commit": record.provenance["commit"] if record else None,
+        "stale": record is None,
+    }

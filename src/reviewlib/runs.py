@@ -1,0 +1,239 @@
+"""One run, a pure function of its arguments; finished runs are kept in the user's cache.
+
+A run is identified by what it means (arm, settings, cell, seed, sizes, data, numerics), never by
+when or where it ran, so an interrupted study repeats only what was in flight.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import joblib
+import torch
+from platformdirs import user_cache_path
+
+from reviewlib import data
+from reviewlib.study import Arm, Cell, Preset, Sample, Study, digest
+
+Row = dict[str, Any]
+Progress = Callable[[Row], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm at one setting on one seed, in one cell.
+
+    Attributes:
+        phase: "tuning" is scored on validation images, "final" on the seed's test fold.
+        fold: (index, number of folds) of the test set; only in the final phase.
+    """
+
+    arm: Arm
+    cell: Cell
+    settings: tuple[tuple[str, float], ...]
+    seed: int
+    preset: Preset
+    phase: Literal["tuning", "final"]
+    fold: tuple[int, int] | None = None
+
+    def key(self, study: Study, checksum: str) -> str:
+        """Return the digest of all that the run's result depends on."""
+        return digest(
+            {
+                "study": study.name,
+                "numerics": study.numerics,
+                "data": checksum,
+                "arm": [self.arm.name, self.arm.times],
+                "settings": sorted({**self.arm.fixed, **dict(self.settings)}.items()),
+                "noise": self.cell.label_noise,
+                "seed": self.seed,
+                "sizes": [
+                    self.preset.side,
+                    self.preset.train,
+                    self.preset.validation,
+                    self.preset.batch_size,
+                    self.preset.steps,
+                ],
+                "phase": [self.phase, self.fold],
+            }
+        )
+
+
+def draw(development: data.Development, preset: Preset, cell: Cell, seed: int) -> Sample:
+    """Return the seed's training and validation subsets, with the cell's label noise on both.
+
+    The same seed gives every arm the same images and the same wrong labels.
+    """
+    subset, noise = data.stream(seed, "subset"), data.stream(seed, "noise")
+    parts = []
+    for split, size in (
+        (development.train, preset.train),
+        (development.validation, preset.validation),
+    ):
+        part = data.shrink(data.subset(split, size, subset), preset.side)
+        labels = data.flip_labels(part.labels, cell.label_noise, len(development.classes), noise)
+        parts.append(data.Split(part.images, labels))
+    return Sample(*parts, classes=len(development.classes))
+
+
+def perform(study: Study, run: Run, device: str = "cpu", name: str | None = None) -> Row:
+    """Train and score one run on one thread; a diverged one scores chance.
+
+    Args:
+        study: whose run it is.
+        run: what to do.
+        device: where.
+        name: data set, in place of the preset's own.
+    """
+    dataset = data.load(name or run.preset.data, device)
+    development = dataset.development
+    sample = draw(development, run.preset, run.cell, run.seed)
+    settings = {**run.arm.fixed, **dict(run.settings)}
+    split = sample.validation
+    if run.fold is not None:
+        split = data.shrink(data.fold(dataset.test, *run.fold), run.preset.side)
+    with _one_thread():
+        out = study.run(run.arm, settings, sample, run.preset, run.seed)
+        chance = {
+            "accuracy": 1 / len(development.classes),
+            "nll": math.log(len(development.classes)),
+        }
+        if out.diverged_at is None:
+            scores = study.evaluate(out.model, split)
+            if out.best is not None:
+                early = study.evaluate(out.best, split)
+                scores |= {f"early_{metric}": value for metric, value in early.items()}
+            scores["train_accuracy"] = study.evaluate(out.model, sample.train)["accuracy"]
+        else:
+            scores = chance | {f"early_{metric}": value for metric, value in chance.items()}
+            scores["train_accuracy"] = chance["accuracy"]
+    return {
+        "arm": run.arm.name,
+        "cell": run.cell.name,
+        "seed": run.seed,
+        "settings": settings,
+        **{metric: round(value, 6) for metric, value in scores.items()},
+        "diverged_at": out.diverged_at,
+        "passes": out.passes,
+        "seconds": round(out.seconds, 3),
+        "peak_bytes": out.peak_bytes,
+        "curve": [[step, round(value, 4)] for step, value in out.curve],
+    }
+
+
+def map_runs(
+    study: Study,
+    runs: Sequence[Run],
+    *,
+    device: str = "cpu",
+    name: str | None = None,
+    jobs: int = 1,
+    stamp: dict[str, str] | None = None,
+    progress: Progress | None = None,
+) -> list[Row]:
+    """Return the rows of all runs, in order; those in the cache are not repeated.
+
+    Args:
+        study: whose runs they are.
+        runs: what to do.
+        device: where each run trains.
+        name: data set, in place of the preset's own.
+        jobs: processes on this machine; 1 stays in this process.
+        stamp: fields added to every new row (the digest of the claims).
+        progress: called with each row as it becomes known.
+
+    Raises:
+        OSError: the cache cannot be written; raised before anything is trained.
+    """
+    cache = _cache(study)
+    checksums = {run.preset.data: data.load(name or run.preset.data).checksum for run in runs}
+    paths = [cache / f"{run.key(study, checksums[run.preset.data])}.json" for run in runs]
+    rows = [_read(path) for path in paths]
+    for row in rows:
+        if row is not None and progress:
+            progress(row)
+    missing = [index for index, row in enumerate(rows) if row is None]
+
+    def save(index: int, row: Row) -> None:
+        row = row | (stamp or {}) | {"computed": _now(), "from_cache": False}
+        write_atomically(paths[index], json.dumps(row))
+        rows[index] = row
+        if progress:
+            progress(row)
+
+    if jobs == 1:
+        for index in missing:
+            save(index, perform(study, runs[index], device, name))
+    else:
+        work = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
+            joblib.delayed(_indexed)(study, index, runs[index], device, name) for index in missing
+        )
+        for index, row in work:
+            save(index, row)
+    return rows
+
+
+def _indexed(study: Study, index: int, run: Run, device: str, name: str | None) -> tuple[int, Row]:
+    return index, perform(study, run, device, name)
+
+
+def _cache(study: Study) -> Path:
+    """Return the study's cache folder, after trying to write there."""
+    folder = user_cache_path("reviewlib") / "runs" / study.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as trial:
+            trial.write(bytes(2**20))
+    except OSError as error:
+        raise OSError(
+            f"finished runs are kept in {folder}, which must be writable and have room: {error}; "
+            "free some space or point XDG_CACHE_HOME elsewhere"
+        ) from error
+    return folder
+
+
+def _read(path: Path) -> Row | None:
+    """Return a cached row, or None; a file that is no row is dropped with a warning."""
+    try:
+        row = json.loads(path.read_text())
+        return row | {"from_cache": True, "seed": row["seed"], "accuracy": row["accuracy"]}
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        warnings.warn(f"{path} is no finished run ({error}); it is run again", stacklevel=3)
+        path.unlink(missing_ok=True)
+        return None
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=path.name, suffix=".part", delete=False
+    ) as part:
+        part.write(text)
+    os.replace(part.name, path)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread a run: nets this small gain nothing from more, and sums keep their order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,297 @@
+"""What a study declares: arms, knobs, cells, presets and claims, as frozen data.
+
+The baseline is an `Arm` like any other, so tuning and comparison cannot tell it from the method.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from reviewlib import papers
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from reviewlib.data import Split
+    from reviewlib.train import Fit
+
+# The roles that PROTOCOL rule 2 asks of every study.
+CORE_ROLES = ("baseline", "baseline at equal cost", "method", "simple", "placebo")
+ROLES = (*CORE_ROLES, "handicapped", "combination", "ablation")
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A hyperparameter and the range it is searched in."""
+
+    name: str
+    low: float
+    high: float
+    log: bool = True
+
+    def at(self, u: float) -> float:
+        """Return the value at u in [0, 1] of the range, to four significant digits."""
+        if self.log:
+            value = self.low * (self.high / self.low) ** u
+        else:
+            value = self.low + (self.high - self.low) * u
+        return float(f"{value:.4g}")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One thing compared.
+
+    Attributes:
+        name: identifier in the records.
+        label: what the page calls it.
+        role: one of ROLES.
+        knobs: the hyperparameters it is tuned over, by name.
+        fixed: hyperparameters that it holds at a value.
+        times: its steps, as a multiple of the preset's.
+        note: why it is there, one sentence.
+    """
+
+    name: str
+    label: str
+    role: str
+    knobs: tuple[str, ...]
+    note: str
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a role that the protocol does not know."""
+        if self.role not in ROLES:
+            raise ValueError(f"the role of arm {self.name} must be one of {ROLES}, got {self.role}")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One setting of the experiment that every arm is run in."""
+
+    name: str
+    label: str
+    label_noise: float = 0.0
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The sizes of a study.
+
+    Attributes:
+        name: quick, laptop or gpu.
+        data: name of the data set.
+        side: images are averaged down to this height and width (pixels).
+        train: training images a run.
+        validation: validation images a run.
+        batch_size: examples a step.
+        steps: optimizer steps, before an arm's multiple.
+        trials: hyperparameter settings tried for every arm.
+        tuning_seeds: seeds a trial, used for nothing else.
+        seeds: final seeds, each with its own disjoint fold of the test set.
+        cells: names of the cells that it runs; empty for all.
+        arms: names of the arms that it runs; empty for all.
+        settings_from: preset whose records hold the settings of the final runs, instead of the
+            outcome of this preset's own tuning.
+    """
+
+    name: str
+    data: str
+    side: int
+    train: int
+    validation: int
+    batch_size: int
+    steps: int
+    trials: int
+    tuning_seeds: int
+    seeds: int
+    cells: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ()
+    settings_from: str | None = None
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A number as the paper gives it."""
+
+    text: str
+    where: str
+    runs: int | None
+    interval: bool
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper and the test it is put to.
+
+    Attributes:
+        name: identifier.
+        statement: the claim in our words.
+        where: where the paper makes it.
+        kind: "gain", "no loss", or "out of scope".
+        primary: whether it gets a verdict.
+        metric: a column of the records.
+        better: which direction of the metric is better.
+        contrast: (weight, arm, cell) terms; weights sum to 0.
+        scale: of the contrast: a difference, or a difference of logarithms.
+        margin: smallest effect that would matter, on that scale.
+        margin_reason: why this margin, where it is not the protocol's default.
+        reported: the paper's numbers.
+        control: for "no loss", the contrast that must show a loss.
+        why: for "out of scope", the reason.
+    """
+
+    name: str
+    statement: str
+    where: str
+    kind: Literal["gain", "no loss", "out of scope"]
+    primary: bool = False
+    metric: str = "accuracy"
+    better: Literal["higher", "lower"] = "higher"
+    contrast: tuple[tuple[float, str, str], ...] = ()
+    scale: Literal["difference", "log ratio"] = "difference"
+    margin: float = 0.01
+    margin_reason: str = "the protocol's default for accuracy: 1.0 point"
+    reported: tuple[Reported, ...] = ()
+    control: tuple[tuple[float, str, str], ...] = ()
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a claim that could not be tested as declared."""
+        if self.kind == "out of scope":
+            if not self.why or self.primary:
+                raise ValueError(f"claim {self.name} is out of scope: say why, and not primary")
+            return
+        if not self.contrast or abs(sum(weight for weight, _, _ in self.contrast)) > 1e-12:
+            raise ValueError(f"claim {self.name} needs a contrast whose weights sum to 0")
+        if not self.margin > 0:
+            raise ValueError(f"claim {self.name} needs a margin above 0, got {self.margin}")
+        if self.kind == "no loss" and self.primary and not self.control:
+            raise ValueError(f"claim {self.name} says 'no loss': it needs a control that loses")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one run may see: its own training subset and a validation subset, never test images."""
+
+    train: Split
+    validation: Split
+    classes: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """One paper's experiment.
+
+    Attributes:
+        name: the paper's folder, notebook and records.
+        title: the chapter's title.
+        citation: authors, venue, arXiv number.
+        arms: everything compared; the knobs of all of them share one search sequence.
+        knobs: the union of all hyperparameters.
+        cells: the settings that every arm is run in.
+        presets: by size, smallest first.
+        claims: what is tested; at most four primary.
+        run: trains one arm: (arm, settings, sample, preset, seed) -> Fit.
+        evaluate: scores a model on a split: (model, split) -> metrics.
+        not_applicable: core roles without an arm, with the reason.
+        numerics: raised by the author when results should change.
+    """
+
+    name: str
+    title: str
+    citation: str
+    arms: tuple[Arm, ...]
+    knobs: tuple[Knob, ...]
+    cells: tuple[Cell, ...]
+    presets: tuple[Preset, ...]
+    claims: tuple[Claim, ...]
+    run: Callable[[Arm, Mapping[str, float], Sample, Preset, int], Fit]
+    evaluate: Callable[[nn.Module, Split], dict[str, float]]
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
+    numerics: int = 1
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a study that the protocol would not let pass."""
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) != len(names):
+            raise ValueError(f"arm names must differ, got {names}")
+        known = {knob.name for knob in self.knobs}
+        for arm in self.arms:
+            if missing := set(arm.knobs) - known:
+                raise ValueError(f"arm {arm.name} is tuned over undeclared knobs {sorted(missing)}")
+        for role in CORE_ROLES:
+            if role not in {arm.role for arm in self.arms} and role not in self.not_applicable:
+                raise ValueError(
+                    f"study {self.name} has no arm in the role {role!r}: add one, or say in "
+                    "not_applicable why it makes no sense"
+                )
+        if (primaries := len(self.primary)) > 4:
+            raise ValueError(f"a study has at most four primary claims, {self.name}: {primaries}")
+        cells = {cell.name for cell in self.cells}
+        for claim in self.claims:
+            for _, arm, cell in (*claim.contrast, *claim.control):
+                if arm not in names or cell not in cells:
+                    raise ValueError(f"claim {claim.name} compares an unknown arm {arm} in {cell}")
+
+    @property
+    def primary(self) -> tuple[Claim, ...]:
+        """The claims that get a verdict."""
+        return tuple(claim for claim in self.claims if claim.primary)
+
+    def arm(self, name: str) -> Arm:
+        """Return the arm of that name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def role(self, role: str) -> Arm:
+        """Return the first arm in that role."""
+        return next(arm for arm in self.arms if arm.role == role)
+
+    def cell(self, name: str) -> Cell:
+        """Return the cell of that name."""
+        return next(cell for cell in self.cells if cell.name == name)
+
+    def preset(self, name: str) -> Preset:
+        """Return the preset of that name.
+
+        Raises:
+            ValueError: the study has none; the message lists those it has.
+        """
+        for preset in self.presets:
+            if preset.name == name:
+                return preset
+        known = ", ".join(preset.name for preset in self.presets)
+        raise ValueError(f"study {self.name} has no preset {name!r}; it has {known}")
+
+    def digest(self) -> str:
+        """Return the digest of the claims, which is stamped before the final seeds run."""
+        return digest([asdict(claim) for claim in self.claims])
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def found() -> list[str]:
+    """Return the names of all studies: the folders of `reviewlib.papers`."""
+    return sorted(module.name for module in pkgutil.iter_modules(papers.__path__) if module.ispkg)
+
+
+def find(name: str) -> Study:
+    """Return the study of that name.
+
+    Raises:
+        ValueError: there is none; the message lists those there are.
+    """
+    if name not in found():
+        raise ValueError(f"no study is called {name!r}; there are: {', '.join(found())}")
+    return importlib.import_module(f"{papers.__name__}.{name}.study").STUDY
