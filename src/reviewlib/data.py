@@ -303,7 +303,7 @@ def flip_labels(
         )
     count = round(fraction * len(labels))
     chosen = torch.randperm(len(labels), generator=generator)[:count].to(labels.device)
-    # One offset per label, used or not, so that the flips of different fractions are nested.
+    # One offset per label, used or not: flips of different fractions stay nested in later calls.
     offsets = torch.randint(1, classes, (len(labels),), generator=generator)[:count]
     flipped = labels.clone()
     flipped[chosen] = (labels[chosen] + offsets.to(labels.device)) % classes

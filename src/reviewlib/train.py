@@ -190,7 +190,8 @@ def fit(
     The batch order comes from the seed's order stream. Everything that a model, a loss or an
     optimizer draws from torch's default generator (views, dropout) comes from the method stream,
     which restarts from (seed, step) whenever the closure is called, so that an optimizer which
-    evaluates one batch twice meets the same noise twice.
+    evaluates one batch twice meets the same noise twice. What an optimizer draws before it calls
+    the closure continues the stream of the step before.
 
     Args:
         model: on the device of `train`; trained in place.
@@ -227,6 +228,7 @@ def fit(
     model.train()
 
     with torch.random.fork_rng(devices=cuda):
+        _restart(first_draw - 1, cuda)  # for an optimizer that draws before its first closure
         for step in range(config.steps):
             x, y = images.index_select(0, order[step]), labels.index_select(0, order[step])
 
@@ -234,7 +236,8 @@ def fit(
                 nonlocal passes
                 _restart(first_draw + step, cuda)
                 opt.zero_grad()
-                x, y = x.chunk(parts)[part], y.chunk(parts)[part]
+                if parts > 1:
+                    x, y = _part(x, part, parts), _part(y, part, parts)
                 if config.augment is not None:
                     x = config.augment(x)
                 if config.precision == "bfloat16":
@@ -278,6 +281,13 @@ def fit(
         config=config,
         seed=seed,
     )
+
+
+def _part(batch: Tensor, part: int, parts: int) -> Tensor:
+    if len(batch) % parts:
+        raise ValueError(f"a batch of {len(batch)} cannot be cut into {parts} equal parts")
+    size = len(batch) // parts
+    return batch[part * size : (part + 1) * size]
 
 
 def _restart(seed: int, cuda: list[torch.device]) -> None:

@@ -11,10 +11,9 @@ https://github.com/SamsungLabs/ASAM/blob/dc9b513fde61d93515dee21b1663baa06af0767
 Differences:
 1. Weight decay is the base optimizer's: it acts at w and stays out of e(w), as in Algorithm 1. The
    official code puts the penalty into the loss, and so into both gradients.
-2. The norm is at least 1e-12 (a zero gradient moves nothing), and no gradient is clipped; the
-   official code clips the final one to a norm of 5.
-3. The parts of the batch that m-sharpness needs follow one another on one device; the paper has
-   one part per device. BatchNorm treats each part as a batch.
+2. No gradient is clipped; the official code clips the final one to a norm of 5.
+3. m-sharpness: the parts of a batch follow one another on one device, where the paper has one part
+   per device. BatchNorm treats each part as a batch.
 4. Both passes meet the same dropout mask only if the closure restarts the random generator.
 5. ASAM scales all parameters by |w|, like davda54; SamsungLabs only "weight"s, by |w| + eta.
 """
@@ -34,8 +33,7 @@ class SAM(torch.optim.Optimizer):
 
     Args:
         params: parameters or groups, on one device; a group may set its own `rho`, `adaptive`.
-        base_optimizer: an optimizer class such as torch.optim.SGD. It shares `param_groups`, so
-            a learning-rate scheduler given this optimizer acts on the base.
+        base_optimizer: a class such as torch.optim.SGD; `param_groups` (its lr, say) are shared.
         rho: length of e(w) in parameter space, >= 0.
         adaptive: measure that length in units of each |w| (ASAM).
         model: its BatchNorm layers then record only the pass at w; without it, both passes.
@@ -52,35 +50,34 @@ class SAM(torch.optim.Optimizer):
     ):
         """Build the base optimizer on this one's parameter groups and share its state."""
         if not isinstance(base_optimizer, type):
-            raise TypeError(
-                f"base_optimizer must be a class, not {base_optimizer!r}; pass SGD, lr=0.1"
-            )
+            raise TypeError(f"base_optimizer must be a class like SGD, got {base_optimizer!r}")
         if not isinstance(model, nn.Module | None):
             raise TypeError(f"model must be an nn.Module or None, got {type(model).__name__}")
         if chunks < 1:
             raise ValueError(f"chunks must be at least 1, got {chunks}")
         super().__init__(params, {"rho": rho, "adaptive": adaptive})
+        if bad := [g["rho"] for g in self.param_groups if not 0 <= g["rho"] < math.inf]:
+            raise ValueError(f"rho must be non-negative and finite, got {bad[0]}")
         base = self.base_optimizer = base_optimizer(self.param_groups, **base_kwargs)
         if clash := sorted(self.defaults.keys() & base.defaults.keys()):
             raise ValueError(f"base_optimizer must not share option names with SAM, got {clash}")
         self.defaults |= base.defaults
         self.param_groups, self.state = base.param_groups, base.state
-        self.chunks = chunks
-        modules = [] if model is None else model.modules()
+        modules = () if model is None else model.modules()
         self.norms = [m for m in modules if hasattr(m, "track_running_stats")]
+        self.chunks = chunks
 
     @torch.no_grad()
     def step(self, closure: Callable[..., Tensor] | None = None) -> Tensor:
         """Take one step of Algorithm 1 and return the loss at w.
 
-        Args:
-            closure: clears the gradients, computes the loss, calls backward and returns the loss;
-                with several chunks it is asked for the i-th part's, as closure(i, chunks).
+        The closure clears the gradients, computes the loss, calls backward and returns the loss.
+        With several chunks it is called as closure(i, chunks), for the i-th part of the batch.
         """
         if closure is None:
             raise ValueError("step must get a closure (SAM needs two gradients), got None")
-        average = self.sharp_gradient if self.chunks == 1 else self.mean_sharp_gradient
-        loss = average(closure)
+        gradient = self.sharp_gradient if self.chunks == 1 else self.mean_sharp_gradient
+        loss = gradient(closure)
         self.base_optimizer.step()  # w - lr * gradient at w + e(w)
         return loss
 
@@ -124,14 +121,14 @@ class SAM(torch.optim.Optimizer):
         in the norm and T^2 g above it, T = |w|.
         """
         moves = [(*self.gradients(group), group) for group in self.param_groups]
-        moves = [(w, g, group) for w, g, group in moves if w]
+        moves = [move for move in moves if move[0]]  # a group may be frozen as a whole
         if not moves:
             raise RuntimeError("the closure must leave gradients, got none; call loss.backward()")
         adaptive = [(g, w) for w, g, group in moves if group["adaptive"]]
         for g, w in adaptive:
             torch._foreach_mul_(g, w)  # T g, but for the sign
         norms = torch._foreach_norm([gradient for _, g, _ in moves for gradient in g])
-        norm = torch.linalg.vector_norm(torch.stack(norms)).clamp_min(1e-12)
+        norm = torch.linalg.vector_norm(torch.stack(norms)).clamp_min(1e-12)  # g may be 0
         for g, w in adaptive:
             torch._foreach_mul_(g, w)  # T^2 g
         for _, g, _ in moves:
@@ -142,13 +139,6 @@ class SAM(torch.optim.Optimizer):
         """Return the parameters of a group that have a gradient, and their gradients g."""
         w = [p for p in group["params"] if p.grad is not None]
         return w, [p.grad for p in w]
-
-    def add_param_group(self, param_group: dict) -> None:
-        """Add a parameter group, which may set its own `rho` and `adaptive`."""
-        rho = param_group.get("rho", self.defaults["rho"])
-        if not 0 <= rho < math.inf:
-            raise ValueError(f"rho must be non-negative and finite, got {rho}")
-        super().add_param_group(param_group)
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Load what `state_dict` returned: the base optimizer's state and all groups' options."""
