@@ -84,10 +84,16 @@ def run_study(
         for seed in range(preset.seeds)
     ]
     rows = run_all(final, stamp={"claims": study.digest()})
-    stamps = {row.pop("claims") for row in rows}
-    computed = [row.pop("computed") for row in rows]
-    for row in rows:
-        row.pop("from_cache")
+    stamps = {row["claims"] for row in rows}
+    computed = [row["computed"] for row in rows]
+    kept = [
+        {
+            key: value
+            for key, value in row.items()
+            if key not in ("claims", "computed", "from_cache")
+        }
+        for row in rows
+    ]
     return records.Record(
         study=study.name,
         preset=records._jsonable(asdict(preset)),
@@ -97,7 +103,7 @@ def run_study(
         provenance=records.provenance(device, time.perf_counter() - start, computed)
         | {"cpu_seconds": round(sum(trials["seconds"]) + sum(row["seconds"] for row in rows), 1)},
         trials=trials,
-        rows=pd.DataFrame(rows),
+        rows=pd.DataFrame(kept),
         floor=floor(study, preset, cells),
         fingerprints={arm.name: records.fingerprint(study, arm) for arm in arms},
     )

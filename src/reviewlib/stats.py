@@ -50,10 +50,12 @@ def contrast(
         part = rows[(rows["arm"] == arm) & (rows["cell"] == cell)]
         if part.empty:
             raise ValueError(f"the records have no arm {arm!r} in cell {cell!r}")
+        usable = np.isfinite(part[metric]) & ((part[metric] > 0) | (not log))
+        if not usable.all():
+            bad = sorted(set(part.loc[~usable, "seed"]))
+            what = "a positive number" if log else "a number"
+            raise ValueError(f"{metric} of arm {arm!r} in {cell!r} is not {what} on seeds {bad}")
         values = part.groupby("seed")[metric].mean()
-        if not np.isfinite(values).all():
-            bad = values.index[~np.isfinite(values)].tolist()
-            raise ValueError(f"{metric} of arm {arm!r} in {cell!r} is not a number on seeds {bad}")
         values = sign * weight * (np.log(values) if log else values)
         if total is not None and not total.index.equals(values.index):
             odd = sorted(set(total.index) ^ set(values.index))

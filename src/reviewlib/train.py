@@ -24,6 +24,8 @@ Augment = Callable[[Tensor], Tensor]
 
 # Losses stay on the device; they are looked at this often, so a GPU is not made to wait each step.
 LOOK_EVERY = 50
+# Parts of one batch draw from streams this far apart.
+MOST_STEPS = 2**32
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Config:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be a finite number >= 0, got {value}")
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"precision must be 'float32' or 'bfloat16', got {self.precision!r}")
         if self.schedule not in ("cosine", "constant"):
             raise ValueError(f"schedule must be 'cosine' or 'constant', got {self.schedule!r}")
         if not 0 <= self.warmup < self.steps:
@@ -136,7 +140,7 @@ def adam(model: nn.Module, config: Config) -> torch.optim.Optimizer:
 def initialized(make: Callable[[], nn.Module], seed: int) -> nn.Module:
     """Return `make()` with its random initialization drawn from the seed's init stream."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seed, "init"))
+        torch.default_generator.manual_seed(stream_seed(seed, "init"))
         return make()
 
 
@@ -221,9 +225,14 @@ def fit(
     first_draw = stream_seed(seed, "method")
     cuda = [device] if device.type == "cuda" else []
     if cuda:
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-    clock = time.perf_counter if cuda else time.process_time
+        torch.cuda.reset_peak_memory_stats(device)
+
+    def clock() -> float:
+        if not cuda:
+            return time.process_time()
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
     start = clock()
     model.train()
 
@@ -234,7 +243,7 @@ def fit(
 
             def closure(part: int = 0, parts: int = 1, x=x, y=y, step=step) -> Tensor:
                 nonlocal passes
-                _restart(first_draw + step, cuda)
+                _restart(first_draw + step + part * MOST_STEPS, cuda)
                 opt.zero_grad()
                 if parts > 1:
                     x, y = _part(x, part, parts), _part(y, part, parts)
@@ -255,7 +264,7 @@ def fit(
             losses[step] = opt.step(closure)
 
             done = step + 1
-            if done % LOOK_EVERY == 0 or done == config.steps:
+            if done % LOOK_EVERY == 0 or done == config.steps or done in config.curve:
                 diverged_at = _first_non_finite(losses[:done])
                 if diverged_at is not None:
                     break
@@ -267,8 +276,9 @@ def fit(
                 curve.append((done, accuracy))
                 start += clock() - paused  # looking is not training
 
-    if cuda:
-        torch.cuda.synchronize()
+        if diverged_at is None and not all(p.isfinite().all() for p in model.parameters()):
+            diverged_at = config.steps - 1  # the last update, whose loss nobody saw
+
     return Fit(
         model=model,
         losses=losses.cpu(),
@@ -277,7 +287,7 @@ def fit(
         diverged_at=diverged_at,
         passes=passes,
         seconds=clock() - start,
-        peak_bytes=torch.cuda.max_memory_allocated() if cuda else None,
+        peak_bytes=torch.cuda.max_memory_allocated(device) if cuda else None,
         config=config,
         seed=seed,
     )

@@ -83,7 +83,7 @@ def judge(claim: Claim, rows: pd.DataFrame, primaries: int) -> Verdict:
     elif claim.control:
         control = stats.t_interval(_values(claim, rows, claim.control), level)
         word, boundaries = rule_for_no_loss(interval, control, claim.margin), (-claim.margin,)
-    if word == "inconclusive":
+    if word == "inconclusive" and interval.lo <= boundaries[0] <= interval.hi:
         to_settle = stats.seeds_to_settle(interval, boundaries)
     return Verdict(
         claim,
@@ -112,6 +112,6 @@ def _values(claim: Claim, rows: pd.DataFrame, terms: stats.Contrast) -> pd.Serie
 
 
 def _diverged(claim: Claim, rows: pd.DataFrame) -> tuple[int, int]:
-    pairs = {(arm, cell) for _, arm, cell in claim.contrast}
+    pairs = {(arm, cell) for _, arm, cell in (*claim.contrast, *claim.control)}
     mine = rows[[pair in pairs for pair in zip(rows["arm"], rows["cell"], strict=True)]]
     return int(mine["diverged_at"].notna().sum()), len(mine)

@@ -1,0 +1,61 @@
+"""The small networks."""
+
+import pytest
+import torch
+
+from reviewlib import models
+from reviewlib.data import Split
+
+
+def split(*shape, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    images = torch.randint(20, 200, shape, generator=draw, dtype=torch.uint8)
+    return Split(images, torch.zeros(shape[0], dtype=torch.int64))
+
+
+@pytest.mark.parametrize("shape", [(50, 1, 7, 7), (30, 3, 8, 5)])
+def test_normalize_gives_its_own_split_mean_0_and_deviation_1(shape):
+    data = split(*shape)
+    x = models.Normalize(data)(data.pixels())
+    assert x.shape == shape and x.dtype == torch.float32
+    assert x.mean().item() == pytest.approx(0, abs=1e-5)
+    assert x.std().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_normalize_holds_the_numbers_of_its_training_split():
+    layer = models.Normalize(split(50, 1, 7, 7))
+    other = Split(torch.full((2, 1, 7, 7), 255, dtype=torch.uint8), torch.zeros(2).long())
+    pixels = split(50, 1, 7, 7).images.double() / 255
+    expected = (1 - pixels.mean().item()) / pixels.std().item()
+    assert layer(other.pixels()).unique().tolist() == pytest.approx([expected], rel=1e-5)
+
+
+def test_normalize_leaves_its_input_alone():
+    data = split(5, 1, 7, 7)
+    x = data.pixels()
+    models.Normalize(data)(x)
+    assert torch.equal(x, data.pixels())
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 28, 28), (6, 3, 4, 9), (6, 2, 1, 1)])
+@pytest.mark.parametrize(("classes", "width"), [(10, 128), (3, 5)])
+def test_mlp_maps_images_of_any_shape_to_logits(shape, classes, width):
+    data = split(*shape)
+    net = models.mlp(data, classes, width)
+    inputs = shape[1] * shape[2] * shape[3]
+    assert net(data.pixels()).shape == (6, classes)
+    assert [tuple(p.shape) for p in net.parameters()] == [
+        (width, inputs),
+        (width,),
+        (classes, width),
+        (classes,),
+    ]
+
+
+def test_mlp_is_one_hidden_relu_layer_on_normalized_pixels():
+    data = split(6, 1, 4, 4)
+    net = models.mlp(data, 3, 5)
+    inner, inner_bias, outer, outer_bias = net.parameters()
+    x = (data.pixels() - data.pixels().mean()) / data.pixels().std()
+    hidden = (x.flatten(1) @ inner.T + inner_bias).clamp(min=0)
+    torch.testing.assert_close(net(data.pixels()), hidden @ outer.T + outer_bias)
