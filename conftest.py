@@ -1,0 +1,23 @@
+"""Settings for all tests: the smallest preset, one thread, no surprises between runs."""
+
+import os
+import sys
+
+import pytest
+
+# What is set by hand wins; kernels that nbmake starts inherit both.
+os.environ.setdefault("REVIEWLIB_PRESET", "quick")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.notebook)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    # Tests that do without torch do not pay for its import.
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)

@@ -1,0 +1,63 @@
+"""The import directions of the package: who may know whom."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[1] / "src" / "reviewlib"
+STUDY_FREE = ("train", "data", "models", "vision")
+PAPERS = sorted(path.parent for path in SRC.glob("papers/*/method.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Return every module that a file imports, at any depth of the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def ours(path: Path) -> set[str]:
+    """Return the modules of this package that a file imports, without the package's name."""
+    names = {name.split(".", 1)[1] for name in imports(path) if name.startswith("reviewlib.")}
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda path: path.name)
+def test_a_method_imports_torch_and_nothing_of_this_package(paper):
+    tops = {name.split(".")[0] for name in imports(paper / "method.py")}
+    assert tops <= {"torch"} | set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("module", STUDY_FREE)
+def test_the_loop_and_the_data_know_nothing_of_studies(module):
+    assert ours(SRC / f"{module}.py") <= set(STUDY_FREE) | {"fashion"}
+
+
+@pytest.mark.parametrize("module", ["stats", "verdicts"])
+def test_statistics_know_nothing_of_torch(module):
+    code = f"import sys, reviewlib.{module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("path", sorted(SRC.glob("*.py")), ids=lambda path: path.stem)
+def test_the_harness_imports_no_paper(path):
+    assert not any(name.startswith("reviewlib.papers.") for name in imports(path))
+
+
+def test_a_study_needs_no_notebook_tools():
+    banned = {"IPython", "matplotlib", "seaborn", "papermill", "sphinx", "jupytext", "torchvision"}
+    code = (
+        "import sys, reviewlib.compare, reviewlib.cli\n"
+        "from reviewlib import study\n"
+        "[study.find(name) for name in study.found()]\n"
+        f"sys.exit(', '.join({banned} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

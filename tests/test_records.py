@@ -1,0 +1,182 @@
+"""Records say what was measured, reveal edits, and go stale exactly when results would change."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+import toy
+
+from reviewlib import compare, records, train
+from reviewlib.records import RecordError
+
+OF = toy.study()
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        return compare.run_study(OF, toy.TINY)
+
+
+@pytest.fixture
+def path(record, tmp_path):
+    return records.save(record, tmp_path)
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_a_record_holds_every_run_and_every_trial(record):
+    cells_and_arms = 2 * 2
+    assert len(record.rows) == cells_and_arms * toy.TINY.seeds
+    assert len(record.trials) == cells_and_arms * toy.TINY.trials
+    assert record.trials["chosen"].sum() == cells_and_arms
+    assert len(record.floor) == 2 * toy.TINY.seeds
+    assert record.claims == OF.digest()
+    assert record.provenance["cpu_seconds"] > 0
+
+
+def test_saving_and_loading_changes_nothing(record, path, tmp_path):
+    again = records.load("toy", "laptop", tmp_path)
+    assert again.digest() == record.digest()
+    assert again.fingerprints == record.fingerprints
+    assert records.faults(again, OF) == []
+    assert path == tmp_path / "toy" / "laptop.json"
+
+
+def test_the_final_runs_use_the_chosen_settings(record):
+    for row in record.rows.to_dict("records"):
+        chosen = record.trials[
+            (record.trials["arm"] == row["arm"])
+            & (record.trials["cell"] == row["cell"])
+            & record.trials["chosen"]
+        ]
+        assert row["settings"] == OF.arm(row["arm"]).fixed | chosen["settings"].iloc[0]
+
+
+def test_an_edited_number_is_detected(record, path, tmp_path):
+    value = record.rows["accuracy"].iloc[0]
+    edit(path, f'"accuracy": {value}', f'"accuracy": {value + 0.01}')
+    with pytest.raises(RecordError, match="a number in .* was edited"):
+        records.load("toy", "laptop", tmp_path)
+
+
+@pytest.mark.parametrize("what", ["trials", "floor", "fingerprints", "claims"])
+def test_so_is_an_edit_elsewhere_in_the_measurements(path, tmp_path, what):
+    content = json.loads(path.read_text())
+    if what == "claims":
+        content["claims"] = "0" * 64
+    elif what == "fingerprints":
+        content[what]["sgd"]["losses"][0] += 1
+    else:
+        content[what][0]["accuracy"] += 0.01
+    path.write_text(json.dumps(content))
+    with pytest.raises(RecordError, match="was edited"):
+        records.load("toy", "laptop", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 0}', '{"format": 1}', "null"])
+def test_what_is_no_record_is_named_with_the_way_out(path, tmp_path, text):
+    path.write_text(text)
+    with pytest.raises(RecordError, match="laptop.json.*reviewlib study toy --preset laptop"):
+        records.load("toy", "laptop", tmp_path)
+
+
+def test_a_missing_record_says_how_to_make_it(tmp_path):
+    with pytest.raises(RecordError, match="no records at .*reviewlib study toy --preset gpu"):
+        records.load("toy", "gpu", tmp_path)
+
+
+def test_changed_arithmetic_makes_exactly_the_arms_concerned_stale(record):
+    def nesterov(model, config):
+        if config.momentum == 0.9:
+            return train.sgd(model, config)
+        return torch.optim.SGD(
+            model.parameters(), lr=config.lr, momentum=config.momentum, nesterov=True
+        )
+
+    assert records.stale_arms(record, OF) == []
+    assert records.stale_arms(record, toy.study(run=toy.broken(nesterov))) == ["slow"]
+
+
+def test_a_changed_data_order_makes_every_arm_stale(record, monkeypatch):
+    batches = train.batches
+    monkeypatch.setattr(train, "batches", lambda *args: batches(*args).flip(1).roll(1, 0))
+    assert records.stale_arms(record, OF) == ["sgd", "slow"]
+
+
+def test_a_changed_default_makes_its_arm_stale(record):
+    arms = (replace(toy.ARMS[0], fixed={"momentum": 0.89}), toy.ARMS[1])
+    assert records.stale_arms(record, toy.study(arms=arms)) == ["sgd"]
+
+
+def test_rearranged_source_leaves_the_record_valid(record):
+    def moved(arm, settings, sample, preset, seed):
+        """Do what `toy.run` does, in other words and elsewhere."""
+        return toy.run(arm, dict(reversed(settings.items())), sample, preset, seed)
+
+    arms = tuple(replace(arm, label=arm.label.upper(), note="") for arm in toy.ARMS)
+    assert records.faults(record, toy.study(run=moved, arms=arms)) == []
+
+
+def test_a_removed_arm_is_stale(record):
+    of = toy.study(
+        arms=toy.ARMS[:1],
+        claims=(),
+        not_applicable=dict(OF.not_applicable) | {"method": "gone"},
+    )
+    assert records.stale_arms(record, of) == ["slow"]
+
+
+CHANGES = {
+    "numerics": ({"numerics": 2}, "recorded at numerics 1, the study is at 2"),
+    "claims": ({"claims": (replace(toy.CLAIM, margin=0.02),)}, "claims were changed after"),
+    "sizes": ({"presets": (replace(toy.TINY, steps=5),)}, "sizes were changed"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_study_that_moved_on_leaves_its_records_behind(record, what):
+    changes, reason = CHANGES[what]
+    assert any(reason in fault for fault in records.faults(record, toy.study(**changes)))
+
+
+def test_claims_changed_after_the_final_seeds_cannot_be_stamped_again(own_cache):
+    compare.run_study(OF, toy.TINY)
+    bolder = toy.study(claims=(replace(toy.CLAIM, margin=0.001),))
+    again = compare.run_study(bolder, toy.TINY)
+    assert again.claims == OF.digest()
+    assert "the claims were changed after the final seeds had run" in records.faults(again, bolder)
+
+
+def test_the_largest_valid_preset_is_shown_and_a_stale_one_named(record, tmp_path):
+    of = toy.study(presets=(toy.TINY, replace(toy.TINY, name="gpu")))
+    records.save(record, tmp_path)
+    gpu = replace(record, preset=dict(record.preset) | {"name": "gpu"})
+    records.save(gpu, tmp_path)
+    assert records.best(of, tmp_path)[0].preset["name"] == "gpu"
+    records.save(replace(gpu, numerics=7), tmp_path)
+    shown, notes = records.best(of, tmp_path)
+    assert shown.preset["name"] == "laptop"
+    assert notes == ["gpu records are stale: recorded at numerics 7, the study is at 1"]
+
+
+def test_without_valid_records_there_is_an_error_that_says_why(record, tmp_path):
+    with pytest.raises(RecordError, match="none were made"):
+        records.best(OF, tmp_path)
+    records.save(replace(record, numerics=7), tmp_path)
+    with pytest.raises(RecordError, match="recorded at numerics 7.*reviewlib study toy"):
+        records.best(OF, tmp_path)
+
+
+def test_settings_can_come_from_a_larger_preset(record, own_cache, monkeypatch):
+    quick = replace(toy.TINY, name="quick", settings_from="laptop", trials=1)
+    monkeypatch.setattr(compare.records, "load", lambda name, preset: record)
+    fresh = compare.run_study(toy.study(presets=(quick, toy.TINY)), quick)
+    both = fresh.rows.merge(record.rows, on=["arm", "cell", "seed"], suffixes=("", "_large"))
+    assert (both["settings"] == both["settings_large"]).all()
