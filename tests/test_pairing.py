@@ -1,0 +1,94 @@
+import json
+
+import pytest
+
+from reviewlib import pairing
+
+TEXT = """# %% [markdown]
+# # Title
+#
+# A formula, $x^2$.
+
+# %% tags=["parameters"]
+preset = "quick"
+
+# %% mystnb={"image": {"alt": "a line"}}
+def double(x):
+    return 2 * x
+
+
+double(3)
+
+# %%
+double(3)
+
+# %%
+double(3)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "a.py").write_text(TEXT)
+    pairing.write(tmp_path)
+    return tmp_path
+
+
+def test_text_survives_the_way_through_the_notebook():
+    notebook = pairing.to_ipynb(TEXT)
+    assert pairing.to_py(notebook) == TEXT
+    assert pairing.to_ipynb(pairing.to_py(notebook)) == notebook
+
+
+def test_notebook_is_a_function_of_the_text_alone():
+    first, second = pairing.to_ipynb(TEXT), pairing.to_ipynb(TEXT)
+    assert first == second
+    cells = json.loads(first)["cells"]
+    ids = [cell["id"] for cell in cells]
+    assert len(set(ids)) == len(ids) == 5  # two cells have the same content
+    other = json.loads(pairing.to_ipynb(TEXT.replace("double(3)\n\n# %%\n", "double(4)\n\n# %%\n")))
+    assert other["cells"][0]["id"] == ids[0]
+
+
+def test_outputs_and_volatile_metadata_reach_neither_side():
+    notebook = json.loads(pairing.to_ipynb(TEXT))
+    cell = notebook["cells"][1]
+    cell["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "secret"}]
+    cell["execution_count"] = 7
+    cell["metadata"] |= {"trusted": True, "execution": {"iopub.status.busy": "now"}}
+    notebook["metadata"]["kernelspec"]["name"] = "my-own-environment"
+    text = pairing.to_py(json.dumps(notebook))
+    assert text == TEXT
+
+
+def test_write_touches_only_what_changed(folder):
+    assert pairing.check(folder) == []
+    assert pairing.write(folder) == []
+    (folder / "a.py").write_text(TEXT.replace("quick", "laptop"))
+    assert pairing.write(folder) == [folder / "a.ipynb"]
+    assert pairing.check(folder) == []
+
+
+def test_check_names_every_kind_of_disagreement(folder):
+    (folder / "a.py").write_text(TEXT.replace("quick", "laptop"))
+    assert "a.ipynb is not what a.py gives" in pairing.check(folder)[0]
+    (folder / "a.py").unlink()
+    assert "a.ipynb has no a.py" in pairing.check(folder)[0]
+    (folder / "a.ipynb").unlink()
+    (folder / "b.py").write_text(TEXT)
+    assert "b.py has no b.ipynb" in pairing.check(folder)[0]
+    (folder / "b.py").write_text(TEXT.replace("# %%\ndouble", "#%%\ndouble"))
+    pairing.write(folder)
+    assert "b.py is not in normal form" in pairing.check(folder)[0]
+
+
+def test_pull_takes_over_an_edited_notebook_with_its_outputs(folder):
+    path = folder / "a.ipynb"
+    notebook = json.loads(path.read_text())
+    notebook["cells"][1]["source"] = 'preset = "gpu"'
+    notebook["cells"][1]["execution_count"] = 3
+    path.write_text(json.dumps(notebook))
+    pairing.pull(path)
+    assert 'preset = "gpu"' in (folder / "a.py").read_text()
+    assert pairing.check(folder) == []
+    assert json.loads(path.read_text())["cells"][1]["execution_count"] is None
