@@ -1,0 +1,31 @@
+# make book: run the chapters and build the book. make test: everything CI checks.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: all book test lint bench clean
+all: book
+
+$(VENV)/.installed: requirements.txt constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+book: $(VENV)/.installed
+	$(BIN)/reviewlib build
+	@echo "open $(CURDIR)/_build/html/index.html"
+
+test: lint
+	$(BIN)/python -m pytest --nbmake -n 2
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(VENV)/.installed
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+# keeps the environment
+clean:
+	rm -rf _build _build.failed _executed .pytest_cache .ruff_cache .hypothesis
