@@ -1,0 +1,270 @@
+"""What a notebook calls: run its preset, load the evidence, show source, tables and figures."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML, Markdown
+
+from reviewlib import checklist, compare, figures, records, runs, stats, study, tables, verdicts
+from reviewlib.study import Preset, Study
+
+
+def source(thing: Any) -> Markdown:
+    """Return the source of a function, class or method as the library runs it."""
+    return Markdown(f"```python\n{textwrap.dedent(inspect.getsource(thing)).rstrip()}\n```")
+
+
+def _html(frame: pd.DataFrame) -> HTML:
+    return HTML(tables.markup(frame))
+
+
+@dataclass
+class Chapter:
+    """One notebook's view of its study.
+
+    Attributes:
+        study: what is on trial.
+        preset: what this notebook runs.
+        device: where.
+    """
+
+    study: Study
+    preset: Preset
+    device: str
+
+    @cached_property
+    def fresh(self) -> records.Record:
+        """This machine's run of the notebook's preset."""
+        self._seen: list[runs.Row] = []
+        return compare.run_study(
+            self.study, self.preset, device=self.device, progress=self._seen.append
+        )
+
+    @cached_property
+    def _evidence(self) -> tuple[records.Record, list[str]]:
+        if self.preset.name in records.EVIDENCE:
+            return self.fresh, []
+        return records.best(self.study)
+
+    @property
+    def record(self) -> records.Record:
+        """The records that the page rests on: the largest valid preset's, or this run's own."""
+        return self._evidence[0]
+
+    @cached_property
+    def verdicts(self) -> dict[str, verdicts.Verdict]:
+        """The verdict on every claim, by name."""
+        return {out.claim.name: out for out in verdicts.judge_all(self.study, self.record.rows)}
+
+    def agreement(self) -> Markdown:
+        """Run the notebook's preset and say whether this machine agrees with the stored records."""
+        fresh = self.fresh
+        cached = [row["computed"] for row in self._seen if row["from_cache"]]
+        count = f"{len(self._seen)} runs of the `{self.preset.name}` preset"
+        if cached:
+            count += f", {len(cached)} of them from this machine's cache (first of {min(cached)})"
+        try:
+            stored = records.load(self.study.name, self.preset.name)
+        except records.RecordError:
+            return Markdown(f"{count}. There are no stored records of it to compare with.")
+        if stored.preset != fresh.preset or stored.data != fresh.data:
+            return Markdown(f"{count}, at other sizes or on other data than the stored records.")
+        keys = ["arm", "cell", "seed"]
+        both = fresh.rows.merge(stored.rows, on=keys, suffixes=("", "_stored"))
+        equal = (both["accuracy"] == both["accuracy_stored"]).sum()
+        gap = (both["accuracy"] - both["accuracy_stored"]).abs().max()
+        outside = [
+            f"{self.study.arm(arm).label}, {self.study.cell(cell).label}"
+            for (arm, cell), part in both.groupby(["arm", "cell"])
+            if not _inside(part["accuracy"].mean(), stats.t_interval(part["accuracy_stored"]))
+        ]
+        word = "agrees" if not outside else f"**disagrees** ({'; '.join(outside)})"
+        return Markdown(
+            f"{count}. {equal} of {len(both)} final runs have the same test accuracy as the stored "
+            f"ones, the largest difference is {100 * gap:.2f} points: this machine {word} with the "
+            f"stored records (each arm's mean against the stored 95% interval over "
+            f"{self.preset.seeds} seeds)."
+        )
+
+    def evidence(self) -> Markdown:
+        """Say which records the page shows, and why not larger ones."""
+        record, notes = self._evidence
+        made = record.provenance
+        text = (
+            f"Everything below rests on the **{record.preset['name']}** records: "
+            f"{len(record.rows)} final runs and {len(record.trials)} trials, "
+            f"{made['cpu_seconds']:,.0f} seconds of training on {made['device']}, "
+            f"torch {made['versions']['torch']}, commit `{made['commit']}`, {made['date']}."
+        )
+        return Markdown("\n\n".join([text, *(f"**Note:** {note}." for note in notes)]))
+
+    def claims(self) -> HTML:
+        """Return the claim card."""
+        return _html(tables.claims(self.study))
+
+    def arms(self) -> HTML:
+        """Return the table of arms."""
+        return _html(tables.arms(self.study, self.record))
+
+    def protocol(self) -> HTML:
+        """Return the sizes of the experiment."""
+        return _html(tables.protocol(self.study, self.record))
+
+    def settings(self) -> HTML:
+        """Return the chosen settings."""
+        return HTML(tables.folded("The chosen settings", tables.settings(self.study, self.record)))
+
+    def contrasts(self, *names: str) -> HTML:
+        """Return the paired differences of the named claims."""
+        return _html(tables.contrasts(self.verdicts[name] for name in names))
+
+    def verdict_table(self) -> HTML:
+        """Return the verdicts."""
+        return _html(tables.verdicts(self.verdicts.values()))
+
+    def price(self) -> HTML:
+        """Return the price tag of each core arm."""
+        return _html(tables.price(self.study, self.record))
+
+    def checklist(self) -> HTML:
+        """Return the protocol's checklist."""
+        frame = checklist.checklist(self.study, self.record)
+        return HTML(tables.folded("The protocol, rule by rule", frame))
+
+    def says(self, name: str) -> str:
+        """Return a claim's paired difference in words, for a sentence of the page."""
+        interval = self.verdicts[name].interval
+        return (
+            f"{tables.points(interval.mean)} points ({tables.percent(interval.level)} interval "
+            f"{tables.points(interval.lo)} to {tables.points(interval.hi)}, n = {interval.n})"
+        )
+
+    def verdict(self, name: str) -> str:
+        """Return the verdict's word on a primary claim."""
+        return self.verdicts[name].verdict
+
+    def show_contours(
+        self,
+        loss: Callable,
+        paths: Mapping[str, Sequence[Sequence[float]]],
+        around: tuple[float, float, float, float],
+    ) -> None:
+        """Display paths over the contours of a loss of two parameters."""
+        fig, data = figures.contours(loss, paths, around)
+        ends = "; ".join(
+            f"{label} from ({path[0][0]:.2f}, {path[0][1]:.2f}) "
+            f"to ({path[-1][0]:.2f}, {path[-1][1]:.2f})"
+            for label, path in paths.items()
+        )
+        figures.show(
+            fig,
+            caption="Steps over the contours of the loss; the dashed line joins all minima.",
+            alt=f"Contour plot of a loss of two parameters with paths: {ends}",
+            table=data,
+        )
+
+    def show_trials(self) -> None:
+        """Display every tuning trial."""
+        fig, data = figures.trials(self.study, self.record)
+        figures.show(
+            fig,
+            caption=f"All {len(data)} tuning trials. A point is the mean validation accuracy over "
+            f"{self.record.preset['tuning_seeds']} tuning seeds; the chosen trial of each arm is "
+            f"circled; trials far below the others are drawn at the left border. {self._stamp}",
+            alt="Strip chart of validation accuracy by arm, one panel a cell: "
+            + _ranges(data, "validation accuracy, %"),
+            table=data,
+        )
+
+    def show_finals(self) -> None:
+        """Display the test accuracy of every arm."""
+        fig, data = figures.finals(self.study, self.record)
+        means = "; ".join(
+            f"{row['cell']}, {row['arm']} {row['mean, %']}" for row in data.to_dict("records")
+        )
+        figures.show(
+            fig,
+            caption="Test accuracy. Each gray point is one seed on its own fold of the test set; "
+            "blue is the mean with its 95% interval over seeds; the dashed line is scikit-learn's "
+            f"logistic regression on the same images. {self._stamp}",
+            alt=f"Mean test accuracy in percent: {means}",
+            table=data,
+        )
+
+    def show_contrasts(self, *names: str) -> None:
+        """Display the paired contrasts of the named claims."""
+        outs = [self.verdicts[name] for name in names]
+        fig, data = figures.contrasts(outs, [tables.contrast_label(self.study, o) for o in outs])
+        levels = ", ".join(sorted({tables.percent(out.interval.level) for out in outs}))
+        means = "; ".join(
+            f"{row['contrast']} {row['mean, points']} ({row['low']} to {row['high']})"
+            for row in data.to_dict("records")
+        )
+        figures.show(
+            fig,
+            caption="Paired differences. Each gray point is one seed; blue is the mean with its "
+            f"interval ({levels}); green is the margin, the smallest effect that would matter. "
+            f"{self._stamp}",
+            alt=f"Paired differences in points: {means}",
+            table=data,
+        )
+
+    def show_curves(self, cell: str, *arms: str) -> None:
+        """Display validation accuracy along training for the named arms."""
+        fig, data = figures.curves(self.study, self.record, cell, arms)
+        figures.show(
+            fig,
+            caption="Accuracy on validation images along training, "
+            f"{self.study.cell(cell).label}; the band is the 95% interval of the mean over seeds. "
+            f"{self._stamp}",
+            alt="Line chart of validation accuracy along training: " + _ranges(data, "mean, %"),
+            table=data,
+        )
+
+    @property
+    def _stamp(self) -> str:
+        made = self.record.provenance
+        return (
+            f"Preset {self.record.preset['name']}, {made['device']}, "
+            f"n = {self.record.preset['seeds']} seeds, commit {made['commit']}."
+        )
+
+
+def open_chapter(
+    name: str,
+    *,
+    preset: str = "quick",
+    device: str = "auto",
+    seeds: int | None = None,
+    data: str | None = None,
+) -> Chapter:
+    """Return the chapter of a paper, from the notebook's parameters.
+
+    Args:
+        name: the study.
+        preset: quick, laptop or gpu; what this notebook runs.
+        device: "cpu", "cuda", or "auto" for a GPU where there is one.
+        seeds: final seeds; the preset's own if None.
+        data: name of a data set; the preset's own if None.
+
+    Raises:
+        ValueError: an unknown study, preset, device or number of seeds.
+    """
+    of = study.find(name)
+    return Chapter(of, compare.resize(of.preset(preset), seeds, data), compare.resolve(device))
+
+
+def _inside(mean: float, interval: stats.Interval) -> bool:
+    return interval.lo - 1e-9 <= mean <= interval.hi + 1e-9
+
+
+def _ranges(data: pd.DataFrame, column: str) -> str:
+    lows_and_highs = data.groupby("arm", sort=False)[column].agg(["min", "max"])
+    return "; ".join(f"{arm} {low} to {high}" for arm, (low, high) in lows_and_highs.iterrows())

@@ -1,0 +1,102 @@
+"""The protocol's rules, checked against a study and its records."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reviewlib import stats
+from reviewlib.records import Record
+from reviewlib.study import CORE_ROLES, Study
+from reviewlib.tables import percent, points
+
+# A net that a linear model nearly matches is no baseline.
+HEALTHY = 0.01
+
+
+def checklist(study: Study, record: Record) -> pd.DataFrame:
+    """Return every rule as met, not met or not applicable, each with its reason."""
+    words = {True: "met", False: "not met", None: "does not apply"}
+    return pd.DataFrame(
+        {"rule of the protocol": rule, "here": words[met], "because": why}
+        for rule, met, why in (*_before(study, record), *_after(study, record))
+    )
+
+
+def _before(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
+    """Return the rules on what is fixed before the final seeds run."""
+    base = record.rows[record.rows["arm"] == study.role("baseline").name]
+    floor = record.floor.groupby("cell")["accuracy"].mean()
+    lead = (base.groupby("cell")["accuracy"].mean() - floor).min()
+    roles = {arm.role for arm in study.arms} | set(study.not_applicable)
+    trials = record.trials.groupby(["arm", "cell"]).size()
+    edges = sum(bool(knobs) for knobs in record.trials["edges"])
+    folds = record.preset["seeds"]
+    return [
+        (
+            "1. Claims before results",
+            record.claims == study.digest(),
+            "the digest of the claims was stamped on every final run as it was made",
+        ),
+        (
+            "2. Every core arm",
+            roles >= set(CORE_ROLES),
+            "; ".join(
+                f"{role}: {study.not_applicable.get(role) or study.role(role).label}"
+                for role in CORE_ROLES
+                if role in roles
+            ),
+        ),
+        (
+            "2. A healthy baseline",
+            bool(lead > HEALTHY),
+            f"at least {points(lead)} points above logistic regression in every cell",
+        ),
+        (
+            "3. Test data out of reach",
+            set(record.rows["seed"]) == set(range(folds)),
+            f"tuning holds no test images; {folds} seeds are scored on {folds} disjoint folds",
+        ),
+        (
+            "4. Equal tuning",
+            trials.nunique() == 1 and int(trials.iloc[0]) >= 8,
+            f"{trials.iloc[0]} trials an arm and cell; {edges} of {len(trials)} chosen settings "
+            "lie at an edge of their range and are flagged",
+        ),
+        (
+            "5. Cost counted",
+            bool((record.rows["passes"] > 0).all()),
+            "forward-backward passes are counted in every run; no verdict is about seconds",
+        ),
+    ]
+
+
+def _after(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
+    """Return the rules on the runs and on what is made of them."""
+    rows, arms = record.rows, record.rows.groupby(["arm", "cell"])
+    seeds = arms["seed"].apply(frozenset)
+    expected = len(study.arms) * len(study.cells) * record.preset["seeds"]
+    diverged = int(rows["diverged_at"].notna().sum())
+    level = percent(stats.simultaneous_level(len(study.primary)))
+    combined = any(arm.role == "combination" for arm in study.arms)
+    return [
+        (
+            "6. Paired seeds",
+            seeds.nunique() == 1 and len(seeds.iloc[0]) >= 10,
+            f"n = {len(seeds.iloc[0])}, the same seeds in every arm",
+        ),
+        (
+            "7. Every run recorded",
+            len(rows) == expected,
+            f"{len(rows)} of {expected} runs, {diverged} of them diverged",
+        ),
+        ("8. Intervals", True, f"Student t, paired; {level} for {len(study.primary)} primaries"),
+        ("9. Verdicts computed", True, "by reviewlib.verdicts, from the rows of the record"),
+        (
+            "10. Controls on ourselves",
+            False,
+            "the baseline tuned twice and a planted effect are not in these records yet",
+        ),
+        ("11. Combination", combined, "a 2 × 2 with the simple alternative, interaction shown"),
+        ("11. Shift", None, "no claim of this chapter is about another distribution"),
+        ("11. Scale", False, "one size so far"),
+    ]

@@ -1,0 +1,264 @@
+"""The command line: reviewlib list | study | execute | build | verdicts | pair."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import progress
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    help="Fair Trial: deep-learning papers put to the test. Every paper has a study (tuned "
+    "baselines, paired seeds), records of its runs, and a notebook that turns them into verdicts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other tools.")]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        help="The book's folder; by default the nearest one above that has a _config.yml."
+    ),
+]
+Names = Annotated[
+    list[str] | None, typer.Argument(help="Notebooks by name, such as sam; all of them if none.")
+]
+Jobs = Annotated[int, typer.Option(min=1, help="How many at once on this machine.")]
+Force = Annotated[bool, typer.Option(help="Do it even where nothing has changed.")]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--parameter", "-p", help="name=value for the notebooks' parameters cell."),
+]
+
+
+def fail(message: object, code: int = 1) -> typer.Exit:
+    """Return the exit of a command after saying on stderr what went wrong."""
+    err.print(f"[red]error:[/red] {_escape(message)}", highlight=False, soft_wrap=True)
+    return typer.Exit(code)
+
+
+@app.command("list")
+def list_studies(as_json: AsJson = False) -> None:
+    """List the reviewed papers and which of their records are valid today."""
+    from reviewlib import records, study
+
+    rows = []
+    for name in study.found():
+        of = study.find(name)
+        valid, quick = [], None
+        for preset in of.presets:
+            try:
+                record = records.load(name, preset.name)
+            except records.RecordError:
+                continue
+            if preset.name == "quick":
+                quick = record.provenance["cpu_seconds"]
+            if not records.faults(record, of):
+                valid.append(preset.name)
+        rows.append({"paper": name, "title": of.title, "presets": valid, "quick_seconds": quick})
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    table = Table("paper", "title", "valid records", "quick run, CPU-s")
+    for row in rows:
+        seconds = "–" if row["quick_seconds"] is None else f"{row['quick_seconds']:.0f}"
+        table.add_row(row["paper"], row["title"], ", ".join(row["presets"]) or "none", seconds)
+    out.print(table)
+
+
+@app.command("study")
+def run_study(
+    name: Annotated[str, typer.Argument(help="A paper, as `reviewlib list` names it.")],
+    preset: Annotated[str, typer.Option(help="Sizes: quick, laptop or gpu.")] = "quick",
+    out_dir: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write DIR/NAME/PRESET.json, not the package's own records."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")] = (
+        "auto"
+    ),
+    jobs: Jobs = 1,
+) -> None:
+    """Run a paper's study and write its records.
+
+    Finished runs are kept in your cache as they come: stop it at any time and start it again.
+    """
+    from reviewlib import compare, data, records, study
+
+    try:
+        of = study.find(name)
+        size = of.preset(preset)
+        columns = (
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("left"),
+            progress.TimeRemainingColumn(),
+        )
+        with progress.Progress(*columns, console=err) as bar:
+            task = bar.add_task(f"{name}, {preset}", total=compare.runs_in(of, size))
+            record = compare.run_study(
+                of,
+                size,
+                device=compare.resolve(device),
+                jobs=jobs,
+                progress=lambda row: bar.advance(task),
+            )
+        path = records.save(record, out_dir)
+    except KeyboardInterrupt:
+        message = "stopped; finished runs are kept, the same command goes on from here"
+        raise fail(message, 130) from None
+    except (ValueError, OSError, data.DataError) as error:
+        raise fail(error) from error
+    seconds = record.provenance["cpu_seconds"]
+    err.print(f"{len(record.rows)} final runs, {seconds:.0f} s of training", highlight=False)
+    typer.echo(path)
+
+
+@app.command()
+def verdicts(as_json: AsJson = False) -> None:
+    """Print what the records say of every claim; exit code 1 if a study has no valid records."""
+    from reviewlib import ledger
+
+    rows = ledger.ledger()
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        table = Table("paper", "claim", "difference, points", "interval", "n", "verdict")
+        for row in rows:
+            shown = ["–", "–", "–"]
+            if row["mean"] is not None:
+                shown = [
+                    f"{100 * row['mean']:+.2f}",
+                    f"{100 * row['lo']:+.2f} to {100 * row['hi']:+.2f}",
+                    str(row["n"]),
+                ]
+            word = row["verdict"] or ("no valid records" if row["stale"] else "exploratory")
+            table.add_row(row["paper"], row["claim"], *shown, word)
+        out.print(table)
+    if any(row["stale"] for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+def execute(
+    names: Names = None,
+    jobs: Jobs = 2,
+    parameter: Parameters = None,
+    force: Force = False,
+    root: Root = None,
+) -> None:
+    """Run notebooks through papermill into _executed/; unchanged ones are skipped."""
+    from reviewlib import publish
+
+    with _reporting() as report:
+        try:
+            outcomes = publish.execute(
+                _root(root),
+                names,
+                jobs=jobs,
+                parameters=_pairs(parameter),
+                force=force,
+                report=report,
+            )
+        except (ValueError, OSError) as error:
+            raise fail(error) from error
+    for outcome in outcomes:
+        out.print(f"{outcome.name}: {outcome.state} ({outcome.seconds:.1f} s)", highlight=False)
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    for outcome in failed:
+        fail(outcome.error)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def build(
+    jobs: Jobs = 2, parameter: Parameters = None, force: Force = False, root: Root = None
+) -> None:
+    """Execute what changed and build the book; the last line says which file to open."""
+    from reviewlib import publish
+
+    with _reporting() as report:
+        try:
+            page = publish.build(
+                _root(root), jobs=jobs, parameters=_pairs(parameter), force=force, report=report
+            )
+        except (publish.BuildError, ValueError, OSError) as error:
+            raise fail(error) from error
+    typer.echo(f"The book is ready: open {page}")
+
+
+@app.command()
+def pair(
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; fail if out of step.")] = (
+        False
+    ),
+    pull: Annotated[
+        Path | None, typer.Option(help="A .ipynb edited in Jupyter: rewrite its .py from it.")
+    ] = None,
+    root: Root = None,
+) -> None:
+    """Write notebooks/NAME.ipynb from NAME.py, by content and never by file times."""
+    from reviewlib import pairing
+
+    folder = _root(root) / "notebooks"
+    if pull is not None:
+        pairing.pull(pull)
+    if not check:
+        pairing.write(folder)
+    if faults := pairing.check(folder):
+        raise fail("\n".join(faults))
+
+
+def _root(root: Path | None) -> Path:
+    """Return the book's folder: the one given, or the nearest above that has a _config.yml."""
+    places = [root] if root else [Path.cwd(), *Path.cwd().parents]
+    for place in places:
+        if (place / "_config.yml").exists():
+            return place.resolve()
+    raise fail(f"no _config.yml in {places[0]} or above: run this in the book's folder, or --root")
+
+
+def _pairs(parameters: list[str] | None) -> dict[str, str]:
+    """Return name=value options as a mapping."""
+    wrong = [text for text in parameters or [] if "=" not in text]
+    if wrong:
+        raise fail(f"a parameter is name=value, got {wrong[0]!r}", 2)
+    return dict(text.split("=", 1) for text in parameters or [])
+
+
+@contextmanager
+def _reporting() -> Iterator[Callable[[str, str, str], None]]:
+    """Show one line a notebook while it runs; yield what `publish` reports to."""
+    columns = (
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("{task.fields[detail]}"),
+    )
+    with progress.Progress(*columns, console=err, transient=True) as live:
+        lines: dict[str, progress.TaskID] = {}
+
+        def report(name: str, state: str, detail: str) -> None:
+            if name not in lines:
+                lines[name] = live.add_task(name, total=1, detail="")
+            done = 0 if state == "running" else 1
+            live.update(lines[name], completed=done, detail=_escape(detail or state))
+
+        yield report
+
+
+def _escape(message: object) -> str:
+    return str(message).replace("[", r"\[")

@@ -1,0 +1,278 @@
+"""Every figure of the book: one SVG that follows the page's light or dark theme, alt text, data.
+
+Titles and axes describe; what a figure shows is for the verdicts to say.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reviewlib import stats
+from reviewlib.records import Record
+from reviewlib.study import Study
+from reviewlib.tables import markup, settings_text
+from reviewlib.verdicts import Verdict
+
+# Stand-ins that `themed` turns into CSS variables: (light, dark).
+INK, INK_DARK = "#1b1f24", "#e6edf3"
+GRID, GRID_DARK = "#d0d7de", "#3d444d"
+# Contrast of at least 3:1 on white and on the dark page.
+MUTED, BLUE, ORANGE, GREEN = "#7d8590", "#2f81c7", "#c8621b", "#2e9e6b"
+WIDTH = 5.6  # inches: text stays readable when a phone shrinks the picture
+
+STYLE = {
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.titlecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": GRID,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "font.size": 9,
+    "legend.frameon": False,
+    "svg.hashsalt": "reviewlib",
+    "svg.fonttype": "path",
+}
+
+
+def show(fig: Figure, *, caption: str, alt: str, table: pd.DataFrame) -> None:
+    """Display a figure with its caption, alternative text and the data behind it.
+
+    Args:
+        fig: closed afterwards.
+        caption: what is drawn, with preset, device, n and commit; plain text.
+        alt: what someone who cannot see it needs to know; plain text.
+        table: the numbers that are drawn.
+    """
+    svg = themed(fig)
+    plt.close(fig)
+    image = base64.b64encode(svg.encode()).decode()
+    page = (
+        f'<figure class="trial-figure"><img class="dark-light" alt="{html.escape(alt)}" '
+        f'src="data:image/svg+xml;base64,{image}">'
+        f"<figcaption>{html.escape(caption)}</figcaption>"
+        f"<details><summary>The numbers behind this figure</summary>{markup(table)}</details>"
+        "</figure>"
+    )
+    display({"text/html": page, "image/svg+xml": svg, "text/plain": alt}, raw=True)
+
+
+@plt.rc_context(STYLE)
+def themed(fig: Figure) -> str:
+    """Return the figure as an SVG whose ink and grid follow `prefers-color-scheme`."""
+    buffer = io.StringIO()
+    fig.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for light, name in ((INK, "ink"), (GRID, "grid")):
+        svg = re.sub(light, f"var(--{name}, {light})", svg, flags=re.IGNORECASE)
+    dark = f"svg {{ --ink: {INK_DARK}; --grid: {GRID_DARK} }}"
+    style = f"<style>@media (prefers-color-scheme: dark) {{ {dark} }}</style>"
+    return svg.replace(">", f">{style}", 1)
+
+
+def panels(rows: int, height: float) -> tuple[Figure, np.ndarray]:
+    """Return a figure of the book's width with axes (rows, 1), `height` inches a row."""
+    return plt.subplots(
+        rows, 1, figsize=(WIDTH, rows * height), layout="constrained", squeeze=False
+    )
+
+
+@plt.rc_context(STYLE)
+def contours(
+    loss: Callable[[np.ndarray], np.ndarray],
+    paths: Mapping[str, Sequence[Sequence[float]]],
+    around: tuple[float, float, float, float],
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw paths over the contours of a loss of two parameters whose minimum is 0.
+
+    Args:
+        loss: maps an array (2, ...) of parameters to losses (...).
+        paths: a label and the points of a path; one of two points is drawn as an arrow.
+        around: (left, right, bottom, top) of the picture.
+    """
+    left, right, bottom, top = around
+    grid = np.array(np.meshgrid(np.linspace(left, right, 301), np.linspace(bottom, top, 301)))
+    fig, axes = panels(1, 4.2)
+    axis, heights = axes[0, 0], loss(grid)
+    axis.contour(*grid, np.sqrt(heights), levels=24, colors=GRID, linewidths=0.8)
+    axis.contour(*grid, heights, levels=[2e-4], colors=INK, linewidths=0.8, linestyles="dashed")
+    for (label, path), color in zip(paths.items(), (BLUE, ORANGE, GREEN), strict=False):
+        x, y = np.transpose(path)
+        if len(path) == 2:
+            options = {"color": color, "width": 0.9, "length_includes_head": True}
+            options |= {"width": 0.02, "head_width": 0.07, "zorder": 4}
+            axis.arrow(x[0], y[0], x[1] - x[0], y[1] - y[0], label=label, **options)
+        else:
+            axis.plot(x, y, color=color, lw=0.9, marker="o", ms=2.5, label=label)
+    axis.set(xlabel="first parameter", ylabel="second parameter", xlim=around[:2], ylim=around[2:])
+    axis.grid(False)
+    axis.legend(loc="upper right")
+    table = [
+        {"path": label, "step": step, "first": round(x, 3), "second": round(y, 3)}
+        for label, path in paths.items()
+        for step, (x, y) in enumerate(path)
+    ]
+    return fig, pd.DataFrame(table)
+
+
+@plt.rc_context(STYLE)
+def trials(study: Study, record: Record) -> tuple[Figure, pd.DataFrame]:
+    """Draw the validation accuracy of every trial of every arm, the chosen ones marked."""
+    table = record.trials.assign(points=100 * record.trials["accuracy"])
+    names = list(dict.fromkeys(table["arm"]))
+    fig, axes = panels(len(study.cells), 0.28 * len(names) + 0.9)
+    for axis, cell in zip(axes[:, 0], study.cells, strict=True):
+        part = table[table["cell"] == cell.name]
+        left = max(part["points"].min(), part["points"].quantile(0.2) - 8)
+        shown = part["points"].clip(lower=left)
+        height = part["arm"].map(lambda name: len(names) - names.index(name))
+        chosen = part["chosen"]
+        axis.scatter(shown, height, s=16, color=BLUE, alpha=0.45, linewidths=0)
+        axis.scatter(
+            shown[chosen],
+            height[chosen],
+            s=46,
+            facecolors="none",
+            edgecolors=ORANGE,
+            linewidths=1.6,
+            label="chosen",
+        )
+        _name_arms(axis, study, names)
+        axis.set(title=cell.label, xlabel="validation accuracy, %")
+        axis.set_xlim(left=left - 1)
+    axes[0, 0].legend(loc="lower left")
+    listed = table.assign(
+        settings=[settings_text(row) for row in table["settings"]],
+        accuracy=table["points"].round(2),
+        edges=[", ".join(edges) for edges in table["edges"]],
+        chosen=table["chosen"].map({True: "yes", False: ""}),
+    )
+    columns = ["cell", "arm", "trial", "settings", "accuracy", "diverged", "chosen", "edges"]
+    return fig, listed[columns].rename(columns={"accuracy": "validation accuracy, %"})
+
+
+@plt.rc_context(STYLE)
+def finals(study: Study, record: Record) -> tuple[Figure, pd.DataFrame]:
+    """Draw each arm's test accuracy: a point a seed, and the mean with its 95% interval."""
+    names = list(dict.fromkeys(record.rows["arm"]))
+    cells = [cell for cell in study.cells if cell.name in set(record.rows["cell"])]
+    fig, axes = panels(len(cells), 0.3 * len(names) + 0.9)
+    table = []
+    for axis, cell in zip(axes[:, 0], cells, strict=True):
+        for place, name in enumerate(reversed(names), start=1):
+            rows = record.rows
+            values = 100 * rows[(rows["arm"] == name) & (rows["cell"] == cell.name)]["accuracy"]
+            _seeds_and_interval(axis, values, place, stats.t_interval(values))
+            interval = stats.t_interval(values)
+            table.append(
+                {
+                    "cell": cell.label,
+                    "arm": study.arm(name).label,
+                    "mean, %": round(interval.mean, 2),
+                    "95% low": round(interval.lo, 2),
+                    "95% high": round(interval.hi, 2),
+                    "sd over seeds": round(interval.sd, 2),
+                    "n": interval.n,
+                }
+            )
+        if len(record.floor):
+            floor = 100 * record.floor.groupby("cell")["accuracy"].mean()[cell.name]
+            axis.axvline(floor, color=MUTED, linestyle="--", label="logistic regression")
+        _name_arms(axis, study, names)
+        axis.set(title=cell.label, xlabel="test accuracy, %")
+    if axes[0, 0].get_legend_handles_labels()[0]:
+        axes[0, 0].legend(loc="lower right", fontsize=8)
+    return fig, pd.DataFrame(table)
+
+
+@plt.rc_context(STYLE)
+def contrasts(verdicts: Sequence[Verdict], labels: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
+    """Draw each claim's paired contrast: a point a seed, the interval, zero and the margin."""
+    fig, axes = panels(1, 0.46 * len(verdicts) + 0.9)
+    axis, table, places = axes[0, 0], [], range(len(verdicts), 0, -1)
+    for place, label, out in zip(places, labels, verdicts, strict=True):
+        _seeds_and_interval(axis, 100 * out.values, place, out.interval, 100)
+        margin = 100 * out.claim.margin
+        axis.plot([margin] * 2, [place - 0.32, place + 0.32], color=GREEN, lw=2)
+        table.append(
+            {
+                "contrast": label.replace("\n", ", "),
+                "mean, points": round(100 * out.interval.mean, 2),
+                "low": round(100 * out.interval.lo, 2),
+                "high": round(100 * out.interval.hi, 2),
+                "level, %": round(100 * out.interval.level, 2),
+                "n": out.interval.n,
+                "margin, points": margin,
+            }
+        )
+    axis.axvline(0, color=INK, lw=1)
+    axis.set_yticks(places, labels)
+    axis.set_ylim(0.4, len(verdicts) + 0.6)
+    axis.set(xlabel="paired difference in test accuracy, points")
+    return fig, pd.DataFrame(table)
+
+
+@plt.rc_context(STYLE)
+def curves(study: Study, record: Record, cell: str, arms: Sequence[str]) -> tuple:
+    """Draw validation accuracy along training: mean over seeds with its 95% interval."""
+    fig, axes = panels(1, 3.2)
+    axis, table = axes[0, 0], []
+    for name, color in zip(arms, sns.color_palette("colorblind"), strict=False):
+        rows = record.rows[(record.rows["arm"] == name) & (record.rows["cell"] == cell)]
+        values = np.array([[value for _, value in curve] for curve in rows["curve"]]) * 100
+        share = np.linspace(100 / values.shape[1], 100, values.shape[1])
+        intervals = [stats.t_interval(column) for column in values.T]
+        axis.plot(share, values.mean(0), color=color, label=study.arm(name).label)
+        axis.fill_between(
+            share,
+            [interval.lo for interval in intervals],
+            [interval.hi for interval in intervals],
+            color=color,
+            alpha=0.2,
+            linewidth=0,
+        )
+        table += [
+            {"arm": study.arm(name).label, "% of training": at, "mean, %": round(i.mean, 2)}
+            for at, i in zip(share.round(), intervals, strict=True)
+        ]
+    axis.set(xlabel="% of the arm's training steps", ylabel="accuracy on noisy validation, %")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+    return fig, pd.DataFrame(table)
+
+
+def _seeds_and_interval(
+    axis: Axes, values: pd.Series, place: float, interval: stats.Interval, scale: float = 1
+) -> None:
+    """Draw one point a seed at height `place`, and the mean with its interval on top."""
+    spread = np.linspace(-0.22, 0.22, len(values))
+    axis.scatter(values, place + spread, s=9, color=MUTED, alpha=0.7, linewidths=0)
+    axis.plot([scale * interval.lo, scale * interval.hi], [place] * 2, color=BLUE, lw=2.4)
+    axis.scatter([scale * interval.mean], [place], s=30, color=BLUE, zorder=3)
+
+
+def _name_arms(axis: Axes, study: Study, names: Sequence[str]) -> None:
+    labels = [study.arm(name).label for name in reversed(names)]
+    axis.set_yticks(range(1, len(names) + 1), labels)
+    axis.set_ylim(0.4, len(names) + 0.6)

@@ -1,0 +1,211 @@
+"""Every table of a chapter: pure functions of a study, its records and its verdicts."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from reviewlib import stats
+from reviewlib.records import Record
+from reviewlib.study import CORE_ROLES, Claim, Study
+from reviewlib.verdicts import GAIN_VERDICTS, Verdict
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def points(value: float, digits: int = 2) -> str:
+    """Return a difference of fractions in points, signed: 0.0123 -> "+1.23"."""
+    return f"{100 * value:+.{digits}f}".replace("-", MINUS)
+
+
+def percent(level: float) -> str:
+    """Return a level without needless zeros: 0.98333 -> "98.3%"."""
+    return f"{100 * level:.1f}".removesuffix(".0") + "%"
+
+
+def settings_text(settings: Mapping[str, float]) -> str:
+    """Return settings as "lr 0.05, rho 0.1"."""
+    return ", ".join(f"{knob} {value:g}" for knob, value in settings.items())
+
+
+def interval_text(interval: stats.Interval) -> str:
+    """Return an interval of fractions in points, with its level."""
+    ends = f"{points(interval.lo)} to {points(interval.hi)}"
+    return f"{ends} ({percent(interval.level)})"
+
+
+def markup(frame: pd.DataFrame) -> str:
+    """Return a table as escaped HTML that scrolls sideways on a narrow screen.
+
+    A cell that holds a verdict and nothing else looks like one.
+    """
+    inner = frame.to_html(index=False, escape=True, border=0, classes="dataframe", na_rep="–")
+    for word in (*GAIN_VERDICTS, "out of scope"):
+        badge = f'<span class="verdict verdict-{word.replace(" ", "-")}">{word}</span>'
+        inner = inner.replace(f"<td>{word}</td>", f"<td>{badge}</td>")
+    return f'<div class="trial-table" tabindex="0">{inner}</div>'
+
+
+def folded(title: str, frame: pd.DataFrame) -> str:
+    """Return a table that opens on a click, as escaped HTML."""
+    return f"<details><summary>{html.escape(title)}</summary>{markup(frame)}</details>"
+
+
+def claims(study: Study) -> pd.DataFrame:
+    """Return the claim card: each claim with its source, the paper's number and our test."""
+    return pd.DataFrame(
+        {
+            "claim": claim.statement,
+            "where": claim.where,
+            "the paper reports": _reported(claim),
+            "our test": _test(study, claim),
+            "kind": f"{claim.kind}, primary" if claim.primary else claim.kind,
+        }
+        for claim in study.claims
+        if claim.reported or claim.primary or claim.kind == "out of scope"
+    )
+
+
+def arms(study: Study, record: Record) -> pd.DataFrame:
+    """Return what each arm is, what it is tuned over and what a run of it costs."""
+    cost = passes(study, record)
+    return pd.DataFrame(
+        {
+            "arm": arm.label,
+            "role": arm.role,
+            "why it is here": arm.note,
+            "tuned over": ", ".join(arm.knobs),
+            "cost of a run": f"{cost[arm.name]:.2g}×",
+        }
+        for arm in study.arms
+    )
+
+
+def protocol(study: Study, record: Record) -> pd.DataFrame:
+    """Return the sizes of the experiment, as the record states them."""
+    sizes = record.preset
+    level = percent(stats.simultaneous_level(len(study.primary)))
+    rows = {
+        "data": f"{record.data['name']}, SHA-256 {record.data['checksum'][:12]}…",
+        "training images a run": f"{sizes['train']:,}, another subset for every seed",
+        "validation images a run": f"{sizes['validation']:,}, with the same label noise",
+        "test images": f"{sizes['seeds']} disjoint folds of the test set, one a seed",
+        "steps × batch": f"{sizes['steps']:,} × {sizes['batch_size']}, twice the steps where said",
+        "trials an arm and cell": f"{sizes['trials']}, from one Sobol sequence",
+        "tuning seeds": f"{sizes['tuning_seeds']}, used for nothing else",
+        "final seeds": f"{sizes['seeds']}, the same for every arm",
+        "interval": f"Student t, {level} for primary claims, 95% for the others",
+    }
+    return pd.DataFrame({"what": rows.keys(), "how much": rows.values()})
+
+
+def settings(study: Study, record: Record) -> pd.DataFrame:
+    """Return the settings that tuning chose, those at the edge of their range flagged."""
+    return pd.DataFrame(
+        {
+            "cell": study.cell(row["cell"]).label,
+            "arm": study.arm(row["arm"]).label,
+            "chosen": settings_text(row["settings"]),
+            "at an edge": ", ".join(row["edges"]) or "no",
+        }
+        for row in record.trials[record.trials["chosen"]].to_dict("records")
+    )
+
+
+def contrasts(outs: Iterable[Verdict]) -> pd.DataFrame:
+    """Return paired differences with their intervals; a verdict only where a claim is primary."""
+    return pd.DataFrame(_contrast(out) for out in outs)
+
+
+def verdicts(outs: Iterable[Verdict]) -> pd.DataFrame:
+    """Return the verdicts on the primary claims, and why other claims are out of scope."""
+    rows = []
+    for out in outs:
+        if out.claim.primary:
+            rows.append(_contrast(out) | {"could have noticed": _power(out)})
+        elif out.interval is None:
+            rows.append({"claim": out.claim.statement, "verdict": "out of scope"})
+            rows[-1]["could have noticed"] = out.claim.why
+    return pd.DataFrame(rows)
+
+
+def price(study: Study, record: Record) -> pd.DataFrame:
+    """Return what each core arm costs: passes, seconds and new hyperparameters."""
+    cost = passes(study, record)
+    seconds = record.rows.groupby("arm")["seconds"].median()
+    base = study.role("baseline").knobs
+    return pd.DataFrame(
+        {
+            "arm": arm.label,
+            "forward-backward passes": f"{cost[arm.name]:.2g}×",
+            "seconds a run (median)": f"{seconds[arm.name]:.2f}",
+            "new hyperparameters": ", ".join(k for k in arm.knobs if k not in base) or "none",
+        }
+        for arm in study.arms
+        if arm.role in CORE_ROLES
+    )
+
+
+def passes(study: Study, record: Record) -> pd.Series:
+    """Return each arm's forward-backward passes a run, as a multiple of the baseline's."""
+    counted = record.rows.groupby("arm")["passes"].median()
+    return counted / counted[study.role("baseline").name]
+
+
+def contrast_label(study: Study, out: Verdict) -> str:
+    """Return what is compared, in two lines: "SAM − SGD", "clean labels"."""
+    claim = out.claim
+    terms = "interaction" if len(claim.contrast) > 2 else _terms(study, claim)
+    early = ", stopped early" if claim.metric.startswith("early") else ""
+    return f"{terms}\n{study.cell(claim.contrast[0][2]).label}{early}"
+
+
+def _terms(study: Study, claim: Claim) -> str:
+    """Return a contrast in words: "SAM − SGD, twice the steps"."""
+    terms = " ".join(
+        f"{'+' if weight > 0 else MINUS} {study.arm(arm).label}"
+        for weight, arm, _ in claim.contrast
+    )
+    return terms.removeprefix("+ ")
+
+
+def _contrast(out: Verdict) -> dict[str, str]:
+    gone, runs = out.diverged
+    word = out.verdict or "exploratory"
+    return {
+        "claim": out.claim.statement,
+        "difference, points": points(out.interval.mean),
+        "interval": interval_text(out.interval),
+        "n": str(out.interval.n),
+        "margin": points(out.claim.margin),
+        "verdict": f"{word} ({gone} of {runs} runs diverged)" if gone else word,
+    }
+
+
+def _power(out: Verdict) -> str:
+    """Return the detectable effect, and the seeds that an inconclusive claim would need."""
+    text = "not shown below 5 seeds"
+    if out.detectable is not None:
+        text = f"{points(out.detectable)} points"
+    if out.verdict == "inconclusive":
+        text += f"; about {out.to_settle} seeds would settle it" if out.to_settle else ""
+    return text
+
+
+def _reported(claim: Claim) -> str:
+    if not claim.reported:
+        return "no number that we could check"
+    return "; ".join(
+        f"{number.text}; {f'{number.runs} runs' if number.runs else 'runs not stated'}, "
+        f"{'with' if number.interval else 'without'} an interval"
+        for number in claim.reported
+    )
+
+
+def _test(study: Study, claim: Claim) -> str:
+    if claim.kind == "out of scope":
+        return f"none here: {claim.why}"
+    cell = study.cell(claim.contrast[0][2]).label
+    return f"{_terms(study, claim)}, {cell}; margin {points(claim.margin, 1)} points"

@@ -1,0 +1,159 @@
+"""What a page shows: escaped, with its origin, in the page's colors, and computed."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import toy
+from IPython.display import Markdown
+
+from reviewlib import chapter, checklist, compare, figures, records, tables, verdicts
+
+HOSTILE = '<script>alert("x")</script>'
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        return compare.run_study(toy.study(), toy.TINY)
+
+
+@pytest.fixture
+def page(record):
+    page = chapter.Chapter(toy.study(), toy.TINY, "cpu")
+    page._seen = []
+    page.__dict__["fresh"] = record
+    return page
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    bundles = []
+    monkeypatch.setattr(figures, "display", lambda bundle, raw: bundles.append(bundle))
+    return bundles
+
+
+def test_source_is_what_runs_and_its_body_stays_indented():
+    text = chapter.source(chapter.Chapter.says).data
+    assert text.startswith('```python\ndef says(self, name: str) -> str:\n    """Return')
+
+
+def test_numbers_are_written_one_way():
+    assert tables.points(0.01234) == "+1.23"
+    assert tables.points(-0.005, 1) == "−0.5"
+    assert tables.percent(0.95) == "95%" and tables.percent(1 - 0.05 / 3) == "98.3%"
+
+
+def test_every_text_in_a_table_is_escaped_and_verdicts_wear_their_badge():
+    html = tables.markup(pd.DataFrame({HOSTILE: [HOSTILE, "real but small"]}))
+    assert "<script" not in html
+    assert '<span class="verdict verdict-real-but-small">real but small</span>' in html
+    assert "<script" not in tables.folded(HOSTILE, pd.DataFrame({"a": [1]}))
+
+
+def test_hostile_labels_reach_no_page_unescaped(record, shown):
+    arms = tuple(replace(arm, label=HOSTILE, note=HOSTILE) for arm in toy.ARMS)
+    of = toy.study(arms=arms, claims=(replace(toy.CLAIM, statement=HOSTILE, where=HOSTILE),))
+    page = chapter.Chapter(of, toy.TINY, "cpu")
+    page.__dict__["fresh"] = record
+    page.show_finals()
+    page.show_contrasts("better")
+    html = [page.claims().data, page.arms().data, page.verdict_table().data, page.price().data]
+    html += [bundle["text/html"] for bundle in shown]
+    assert all("<script" not in text for text in html)
+    assert all("<script" not in bundle["image/svg+xml"] for bundle in shown)
+
+
+def test_every_figure_has_alt_text_a_caption_with_its_origin_and_its_numbers(page, shown):
+    page.show_trials()
+    page.show_finals()
+    page.show_contrasts("better")
+    page.show_curves("noise", "sgd", "slow")
+    assert len(shown) == 4
+    for bundle in shown:
+        html = bundle["text/html"]
+        assert len(bundle["text/plain"]) > 30 and f'alt="{bundle["text/plain"][:10]}' in html
+        assert "Preset laptop" in html and "n = 3 seeds" in html and "commit" in html
+        assert "<table" in html
+
+
+def test_ink_and_grid_follow_the_page_and_nothing_else_is_black(page, shown):
+    page.show_trials()
+    svg = shown[0]["image/svg+xml"]
+    assert "var(--ink" in svg and "var(--grid" in svg and "prefers-color-scheme: dark" in svg
+    assert "fill: #ffffff" not in svg and "stroke: #000000" not in svg
+
+
+def test_equal_figures_are_equal_to_the_byte(page, shown):
+    page.show_finals()
+    page.show_finals()
+    assert shown[0] == shown[1]
+
+
+def test_the_trials_figure_shows_every_trial(page, record):
+    _, data = figures.trials(page.study, record)
+    assert len(data) == len(record.trials)
+
+
+def test_sentences_are_made_from_the_verdicts(page, record):
+    (out,) = verdicts.judge_all(page.study, record.rows)
+    assert tables.points(out.interval.mean) in page.says("better")
+    assert "n = 3" in page.says("better") and "95% interval" in page.says("better")
+    assert page.verdict("better") == out.verdict
+
+
+def test_a_machine_that_agrees_says_so_and_one_that_does_not_names_the_arm(
+    page, record, monkeypatch
+):
+    monkeypatch.setattr(records, "load", lambda *_: record)
+    assert "this machine agrees" in page.agreement().data
+    moved = record.rows.assign(
+        accuracy=record.rows["accuracy"].where(record.rows["arm"] == "sgd", 0)
+    )
+    page.__dict__["fresh"] = replace(record, rows=moved)
+    assert "**disagrees** (Half the momentum, clean labels" in page.agreement().data
+
+
+def test_agreement_compares_only_like_with_like(page, record, monkeypatch):
+    other = replace(record, preset=dict(record.preset) | {"steps": 99})
+    monkeypatch.setattr(records, "load", lambda *_: other)
+    assert "at other sizes" in page.agreement().data
+
+
+def test_the_page_says_what_it_rests_on_and_why_not_on_more(page, record):
+    page.__dict__["_evidence"] = (record, ["gpu records are stale: the sizes"])
+    text = page.evidence()
+    assert isinstance(text, Markdown)
+    assert "**laptop** records" in text.data and "**Note:** gpu records are stale" in text.data
+
+
+def rules(of, record):
+    frame = checklist.checklist(of, record)
+    return dict(zip(frame.iloc[:, 0], frame["here"], strict=True))
+
+
+def test_the_checklist_is_computed(record):
+    of = toy.study()
+    before = rules(of, record)
+    assert before["1. Claims before results"] == "met"
+    assert before["4. Equal tuning"] == "not met"  # three trials are fewer than eight
+    assert before["6. Paired seeds"] == "not met"  # and three seeds fewer than ten
+    assert before["7. Every run recorded"] == "met"
+    assert before["11. Combination"] == "not met"
+    after = rules(toy.study(claims=()), replace(record, rows=record.rows.iloc[1:]))
+    assert after["1. Claims before results"] == "not met"
+    assert after["7. Every run recorded"] == "not met"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"preset": "huge"}, "no preset 'huge'"),
+        ({"seeds": 1}, "seeds must be at least 2"),
+        ({"device": "tpu"}, "device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
+    ],
+)
+def test_a_bad_parameter_is_an_error_before_anything_runs(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        chapter.open_chapter("sam", **parameters)

@@ -1,0 +1,129 @@
+"""The command line, as a newcomer and as another tool meets it."""
+
+import json
+
+import pytest
+import toy
+from typer.testing import CliRunner
+
+from reviewlib import cli, publish, records, study
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+def call(*words):
+    return CliRunner().invoke(cli.app, words)
+
+
+@pytest.fixture
+def toy_study(monkeypatch):
+    monkeypatch.setattr(study, "found", lambda: ["toy"])
+    monkeypatch.setattr(study, "find", lambda name: toy.study())
+
+
+@pytest.mark.parametrize("command", ["list", "study", "verdicts", "execute", "build", "pair"])
+def test_every_command_explains_itself(command):
+    assert command in call("--help").stdout
+    done = call(command, "--help")
+    assert done.exit_code == 0 and len(done.stdout) > 200
+
+
+def test_a_study_runs_writes_its_records_and_prints_where(toy_study, tmp_path):
+    done = call("study", "toy", "--preset", "laptop", "--out", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip() == str(tmp_path / "toy" / "laptop.json")
+    assert records.faults(records.load("toy", "laptop", tmp_path), toy.study()) == []
+
+
+def test_an_interrupted_study_says_how_to_go_on(toy_study, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("reviewlib.compare.run_study", interrupted)
+    done = call("study", "toy", "--preset", "laptop")
+    assert done.exit_code == 130 and "the same command goes on from here" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("study", "nothing"), "no study is called 'nothing'; there are: sam"),
+        (("study", "sam", "--preset", "huge"), "no preset 'huge'; it has quick, laptop, gpu"),
+        (("study", "sam", "--device", "tpu"), "device must be 'auto', 'cpu' or 'cuda'"),
+        (("execute", "--root", "/nowhere"), "no _config.yml in /nowhere"),
+        (("build", "-p", "preset"), "a parameter is name=value, got 'preset'"),
+    ],
+)
+def test_a_wrong_call_gets_one_clear_line_and_a_bad_exit_code(words, message):
+    done = call(*words)
+    assert done.exit_code != 0
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.output
+
+
+CLAIM_KEYS = {
+    "paper", "claim", "kind", "primary", "metric", "mean", "lo", "hi", "level", "n", "margin",
+    "verdict", "preset", "device", "commit", "stale",
+}  # fmt: skip
+
+
+def test_verdicts_as_json_have_what_other_tools_rely_on():
+    done = call("verdicts", "--json")
+    rows = json.loads(done.stdout)
+    assert done.exit_code == 0 and len(rows) > 10
+    assert all(row.keys() >= CLAIM_KEYS for row in rows)
+
+
+def test_verdicts_without_valid_records_fail(toy_study):
+    done = call("verdicts", "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)[0]["stale"] is True
+
+
+def test_the_list_as_json_has_what_other_tools_rely_on():
+    (row,) = json.loads(call("list", "--json").stdout)
+    assert row["paper"] == "sam" and {"quick", "laptop"} <= set(row["presets"])
+    assert 0 < row["quick_seconds"] <= 45 and row["title"]
+
+
+def test_tables_for_people(toy_study):
+    assert "A toy" in call("list").stdout
+    assert "no valid records" in call("verdicts").stdout
+
+
+def outcome(state, error=None):
+    return publish.Outcome("sam", state, 1.5, error, None)
+
+
+def test_a_failed_notebook_fails_the_command_and_is_named(monkeypatch):
+    broken = outcome("failed", "notebook sam, cell 3: ValueError: no")
+    monkeypatch.setattr(publish, "execute", lambda *_, **__: [broken])
+    done = call("execute")
+    assert done.exit_code == 1 and "notebook sam, cell 3: ValueError: no" in done.stderr
+
+
+def test_parameters_reach_the_notebooks(monkeypatch):
+    seen = {}
+
+    def execute(root, names, **options):
+        seen.update(options, names=names)
+        return [outcome("executed")]
+
+    monkeypatch.setattr(publish, "execute", execute)
+    assert call("execute", "sam", "-p", "preset=laptop", "-p", "seeds=5").exit_code == 0
+    assert seen["names"] == ["sam"]
+    assert seen["parameters"] == {"preset": "laptop", "seeds": "5"}
+
+
+def test_a_build_ends_with_the_file_to_open(monkeypatch, tmp_path):
+    monkeypatch.setattr(publish, "build", lambda *_, **__: tmp_path / "index.html")
+    assert call("build").stdout.splitlines()[-1] == f"The book is ready: open {tmp_path}/index.html"
+
+
+def test_a_build_that_fails_says_why(monkeypatch):
+    def fails(*_, **__):
+        raise publish.BuildError("notebook sam, cell 3: ValueError: [brackets] survive")
+
+    monkeypatch.setattr(publish, "build", fails)
+    done = call("build")
+    assert done.exit_code == 1 and "[brackets] survive" in done.stderr
