@@ -1,8 +1,8 @@
 # %% [markdown]
 # # SAM: does a flat minimum pay for its second gradient?
 #
-# *Sharpness-Aware Minimization for Efficiently Improving Generalization*, Foret, Kleiner, Mobahi and
-# Neyshabur, ICLR 2021 {cite}`foret2021`.
+# *Sharpness-Aware Minimization for Efficiently Improving Generalization*, Foret, Kleiner, Mobahi
+# and Neyshabur, ICLR 2021 {cite}`foret2021`.
 #
 # SAM asks every optimizer step to look uphill before it goes downhill: take the gradient not where
 # the weights are, but at the worst point within a small radius. That costs a second forward and
@@ -24,10 +24,10 @@ data = None  # name of a data set; None for the preset's own
 # ## What the paper claims
 #
 # The table lists the claims that this page tests, with the paper's own numbers where it gives any
-# that we could check, and the claims that a small experiment cannot test. The paper's baseline deserves praise: it
-# is the better of the standard and the *doubled* number of epochs, so SAM's price was on the bill
-# from the start. What it does not show is what the baseline would do if its other hyperparameters
-# were searched as hard as SAM's radius.
+# that we could check, and the claims that a small experiment cannot test. The paper's baseline
+# deserves praise: it is the better of the standard and the *doubled* number of epochs, so SAM's
+# price was on the bill from the start. What it does not show is what the baseline would do if its
+# other hyperparameters were searched as hard as SAM's radius.
 #
 # A claim that is *primary* gets a verdict; its test and its margin, the smallest effect that would
 # matter to a practitioner, were fixed before the final seeds ran.
@@ -67,12 +67,13 @@ page.claims()
 # $$\min_w \max_{\|\epsilon\|_2 \le \rho} L(w + \epsilon).$$
 #
 # To first order the worst point lies straight up the gradient, $\epsilon(w) = \rho\, g / \|g\|_2$
-# with $g = \nabla L(w)$. So one step is two gradients: climb to $w + \epsilon(w)$, take the gradient
-# *there*, go back, and apply it at $w$.
+# with $g = \nabla L(w)$. So one step is two gradients: climb to $w + \epsilon(w)$, take the
+# gradient *there*, go back, and apply it at $w$.
 #
 # Here is all of it on the smallest loss that has sharp and flat minima: $L(w) = (w_1 w_2 - 1)^2$.
 # Every point with $w_1 w_2 = 1$ is a minimum, and the valley is widest where $w_1 = w_2$. The cell
 # takes one step by hand in plain PyTorch and one with the library, and stops if they differ.
+
 
 # %%
 def loss(w):
@@ -243,11 +244,11 @@ Markdown(
 #
 # **When to use it.** The price tag is in the table: one more hyperparameter, two gradients a step,
 # a copy of the weights and one of their perturbation, and about a hundred lines of code. Before
-# paying it, tune the weight decay of what you have: it is one number, it costs nothing per step, and
-# the ablations show how much of a gain over an untuned baseline it explains. If labels are wrong,
-# compare with label smoothing and with early stopping on the same budget. SAM is worth a trial when
-# those are exhausted and training time is not what limits you; search its radius together with
-# weight decay, because they do part of the same work.
+# paying it, tune the weight decay of what you have: it is one number, it costs nothing per step,
+# and the ablations show how much of a gain over an untuned baseline it explains. If labels are
+# wrong, compare with label smoothing and with early stopping on the same budget. SAM is worth a
+# trial when those are exhausted and training time is not what limits you; search its radius
+# together with weight decay, because they do part of the same work.
 #
 # **Differences from the paper.**
 #
@@ -268,7 +269,7 @@ Markdown(
 # separately could turn each of these verdicts; none of them has been tried here yet. The verdicts
 # speak of this scale only, and the authors are welcome to answer: a reply will be printed here.
 #
-# ## Exercises
+# ### Exercises
 #
 # 1. *The norm.* Take the norm of $\epsilon$ layer by layer instead of over all parameters. Does the
 #    radius that works change? (`SAM.ascent` is the place.)

@@ -55,7 +55,7 @@ def executed(text, picture=None):
     cell = notebook["cells"][1]
     cell["execution_count"] = 1
     if picture:
-        data = {picture[0]: picture[1], "text/plain": "figure"}
+        data = {picture[0]: picture[1], "text/plain": "nine by nine"}
         cell["outputs"] = [{"output_type": "display_data", "metadata": {}, "data": data}]
         cell["metadata"]["mystnb"] = {"image": {"alt": "nine by nine"}}
     return json.dumps(notebook)

@@ -322,7 +322,7 @@ def _picture(path: Path) -> tuple[str, bytes, str] | None:
     for cell in cells:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
-            alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
+            alt = "".join(data.get("text/plain", ""))
             if "image/svg+xml" in data:
                 return ".svg", "".join(data["image/svg+xml"]).encode(), alt
             if "image/png" in data:

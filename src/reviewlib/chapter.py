@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +22,10 @@ def source(thing: Any) -> Markdown:
     return Markdown(f"```python\n{textwrap.dedent(inspect.getsource(thing)).rstrip()}\n```")
 
 
-def _html(frame: pd.DataFrame) -> HTML:
-    return HTML(tables.markup(frame))
+def _html(frame: pd.DataFrame, stamp: str = "") -> HTML:
+    """Return a table, and below it where its numbers come from."""
+    origin = f'<p class="table-stamp">{html.escape(stamp)}</p>' if stamp else ""
+    return HTML(tables.markup(frame) + origin)
 
 
 @dataclass
@@ -111,11 +114,11 @@ class Chapter:
 
     def arms(self) -> HTML:
         """Return the table of arms."""
-        return _html(tables.arms(self.study, self.record))
+        return _html(tables.arms(self.study, self.record), self._stamp)
 
     def protocol(self) -> HTML:
         """Return the sizes of the experiment."""
-        return _html(tables.protocol(self.study, self.record))
+        return _html(tables.protocol(self.study, self.record), self._stamp)
 
     def settings(self) -> HTML:
         """Return the chosen settings."""
@@ -123,15 +126,15 @@ class Chapter:
 
     def contrasts(self, *names: str) -> HTML:
         """Return the paired differences of the named claims."""
-        return _html(tables.contrasts(self.verdicts[name] for name in names))
+        return _html(tables.contrasts(self.verdicts[name] for name in names), self._stamp)
 
     def verdict_table(self) -> HTML:
         """Return the verdicts."""
-        return _html(tables.verdicts(self.verdicts.values()))
+        return _html(tables.verdicts(self.verdicts.values()), self._stamp)
 
     def price(self) -> HTML:
         """Return the price tag of each core arm."""
-        return _html(tables.price(self.study, self.record))
+        return _html(tables.price(self.study, self.record), self._stamp)
 
     def checklist(self) -> HTML:
         """Return the protocol's checklist."""
