@@ -119,8 +119,10 @@ def floor(study: Study, preset: Preset, cells: Sequence[Cell]) -> pd.DataFrame:
     """Return the accuracy of scikit-learn's logistic regression, which a net must clearly beat.
 
     Same training subset, labels and test fold as every arm of the seed; its regularization `C` is
-    chosen on the seed's validation subset.
+    chosen on the seed's validation subset. Empty for a preset that is no evidence.
     """
+    if preset.name not in records.EVIDENCE:
+        return pd.DataFrame()
     from sklearn.linear_model import LogisticRegression
 
     dataset = data.load(preset.data)
