@@ -1,21 +1,10 @@
-"""The data sets, their splits, where they are looked for, and the random streams."""
-
-import gzip
-import hashlib
-import lzma
-import os
-import struct
-from pathlib import Path
-from types import SimpleNamespace
+"""The data sets, their splits, label noise, and the random streams."""
 
 import pytest
 import torch
 
-from reviewlib import data, vision
-from reviewlib.fashion.__main__ import contents
-
-FILES = data.FILES
-FULL_CHECKSUM = "14410854cf7a289477dcfc7df3f8ec24741e281cdcc425ede0d9a748ca630214"
+from reviewlib import data
+from reviewlib.fashion import files
 
 
 def generator(seed=0):
@@ -37,53 +26,7 @@ def small():
     return data.load("fashion-mnist-subset")
 
 
-@pytest.fixture(scope="module")
-def full():
-    places = (data._cache(), data.DEBIAN_FOLDER)
-    if not os.environ.get("REVIEWLIB_DATA") and not any(map(data._holds_any, places)):
-        pytest.skip("Fashion-MNIST is not on this machine, and tests download nothing")
-    return data.load("fashion-mnist")
-
-
-# The shipped subset and the full set
-
-
-def test_subset_is_balanced_and_of_the_stated_sizes(small):
-    splits = (small.development.train, small.development.validation, small.test)
-    assert tuple(len(split) for split in splits) == (4_000, 1_000, 3_000)
-    for split in splits:
-        assert split.images.shape[1:] == (1, 28, 28)
-        assert torch.bincount(split.labels).tolist() == [len(split) // 10] * 10
-    parts = [split.images for split in splits] + [split.labels.to(torch.uint8) for split in splits]
-    decoded = b"".join(part.numpy().tobytes() for part in parts)
-    assert hashlib.sha256(decoded).hexdigest() == small.checksum == data.SUBSET_CHECKSUM
-    assert data.SUBSET_FILE.stat().st_size <= 4_000_000
-
-
-def test_subset_splits_share_no_image(small):
-    splits = (small.development.train, small.development.validation, small.test)
-    digests = [
-        {hashlib.sha256(image.numpy().tobytes()).digest() for image in split.images}
-        for split in splits
-    ]
-    assert len(set.union(*digests)) == sum(map(len, digests))
-
-
-def test_subset_lies_within_the_full_splits(full, small):
-    assert hashlib.sha256(contents(full)).hexdigest() == small.checksum
-
-
-def test_full_set_has_the_fixed_splits(full):
-    train, validation = full.development.train, full.development.validation
-    assert (len(train), len(validation), len(full.test)) == (54_000, 6_000, 10_000)
-    # Published first labels of the two files, and where the validation images begin.
-    assert train.labels[:5].tolist() == [9, 0, 0, 3, 0]
-    assert full.test.labels[:5].tolist() == [9, 2, 1, 1, 6]
-    folder = data._folder()
-    images, labels = (data._read_idx(folder, file) for file in data.FILES[:2])
-    assert validation.images.numpy().tobytes() == images[16 + 54_000 * 784 :]
-    assert bytes(validation.labels.tolist()) == labels[8 + 54_000 :]
-    assert full.checksum == FULL_CHECKSUM
+# Loading
 
 
 def test_development_data_has_no_test_data(small):
@@ -92,6 +35,17 @@ def test_development_data_has_no_test_data(small):
 
 def test_load_reads_once(small):
     assert data.load("fashion-mnist-subset", torch.device("cpu")) is small
+
+
+def test_load_names_the_parts_of_the_files(monkeypatch):
+    splits = [(split.images, split.labels) for split in map(numbered, (4, 3, 2))]
+    monkeypatch.setattr(files, "full", lambda: (splits, "abc"))
+    dataset = data._load.__wrapped__("fashion-mnist", "cpu")  # not from, or into, the cache
+    parts = (dataset.development.train, dataset.development.validation, dataset.test)
+    for part, (images, labels) in zip(parts, splits, strict=True):
+        assert part.images is images and part.labels is labels
+    assert (dataset.name, dataset.checksum) == ("fashion-mnist", "abc")
+    assert (len(dataset.classes), dataset.classes[9]) == (10, "Ankle boot")
 
 
 def test_load_moves_every_split_to_the_device(small):
@@ -104,254 +58,6 @@ def test_load_moves_every_split_to_the_device(small):
 def test_load_rejects_an_unknown_name():
     with pytest.raises(ValueError, match="one of fashion-mnist, fashion-mnist-subset, got 'mnist'"):
         data.load("mnist")
-
-
-@pytest.mark.parametrize("damage", ["truncated", "garbage", "other", "missing", "longer"])
-def test_corrupt_shipped_file_is_detected(damage, tmp_path, monkeypatch):
-    original = data.SUBSET_FILE.read_bytes()
-    size = 8_000 * 785
-    path = tmp_path / "subset.xz"
-    if damage != "missing":
-        path.write_bytes(
-            {
-                "truncated": original[:100_000],
-                "garbage": b"garbage",
-                "other": lzma.compress(bytes(size), preset=0),
-                "longer": lzma.compress(bytes(2 * size), preset=0),
-            }[damage]
-        )
-    monkeypatch.setattr(data, "SUBSET_FILE", path)
-    with pytest.raises(data.DataError, match="subset.xz.*Reinstall reviewlib"):
-        data._subset()
-
-
-# Where the full set is looked for, with four tiny files in its place
-
-
-@pytest.fixture
-def tiny(tmp_path, monkeypatch):
-    """Fashion-MNIST with 6 training and 2 test images; nothing is found, nothing downloads."""
-    shapes = {file.name: (6 if file.shape[0] == 60_000 else 2, *file.shape[1:]) for file in FILES}
-    files, plain = [], {}
-    for offset, (name, shape) in enumerate(shapes.items()):
-        header = struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
-        count = torch.Size(shape).numel()
-        plain[name] = header + bytes((i + offset) % 10 for i in range(count))
-        files.append(data.IdxFile(name, shape, hashlib.sha256(plain[name]).hexdigest()))
-    monkeypatch.setattr(data, "FILES", tuple(files))
-    monkeypatch.setattr(data, "TRAIN", 4)
-    monkeypatch.setattr(data, "DEBIAN_FOLDER", tmp_path / "debian")
-    monkeypatch.setattr(data.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache"))
-    monkeypatch.delenv("REVIEWLIB_DATA", raising=False)
-    monkeypatch.setattr(vision, "torchvision", no_torchvision)
-    data._load.cache_clear()
-    yield plain
-    data._load.cache_clear()
-
-
-def no_torchvision():
-    raise ImportError("torchvision must be installed")
-
-
-def write(folder, plain, packed=True):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in plain.items():
-        if packed:
-            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
-        else:
-            (folder / name).write_bytes(content)
-
-
-def test_real_headers_are_those_of_idx_files():
-    assert FILES[0].header.hex() == "00000803" + "0000ea60" + "0000001c" * 2
-    assert (FILES[3].header.hex(), FILES[3].size) == ("00000801" + "00002710", 10_008)
-
-
-@pytest.mark.parametrize("packed", [True, False])
-@pytest.mark.parametrize("below", ["", "fashion-mnist", "FashionMNIST/raw"])
-def test_environment_variable_names_the_folder(tiny, tmp_path, monkeypatch, below, packed):
-    write(tmp_path / "mine" / below, tiny, packed)
-    monkeypatch.setenv("REVIEWLIB_DATA", str(tmp_path / "mine"))
-    dataset = data.load("fashion-mnist")
-    assert dataset.development.train.labels.tolist() == [1, 2, 3, 4]
-    assert dataset.development.validation.labels.tolist() == [5, 6]
-    assert dataset.test.labels.tolist() == [3, 4]
-    assert dataset.test.images.flatten()[:9].tolist() == [2, 3, 4, 5, 6, 7, 8, 9, 0]
-    assert dataset.checksum == hashlib.sha256(b"".join(tiny.values())).hexdigest()
-
-
-def test_places_are_searched_in_order(tiny, tmp_path, monkeypatch):
-    with pytest.raises(data.DataError):
-        data._folder()
-    write(tmp_path / "debian", tiny)
-    assert data._folder() == tmp_path / "debian"
-    write(tmp_path / "cache" / "fashion-mnist", tiny)
-    assert data._folder() == tmp_path / "cache" / "fashion-mnist"
-    write(tmp_path / "mine", tiny)
-    monkeypatch.setenv("REVIEWLIB_DATA", str(tmp_path / "mine"))
-    assert data._folder() == tmp_path / "mine"
-
-
-def test_missing_everywhere_names_all_four_ways(tiny):
-    with pytest.raises(data.DataError) as error:
-        data.load("fashion-mnist")
-    for way in ("REVIEWLIB_DATA", "cache", "apt install dataset-fashion-mnist", "pip install"):
-        assert way in str(error.value)
-    assert "torchvision must be installed" in str(error.value)
-
-
-def damaged(damage, content):
-    """The bytes of a bad .gz file, and what the error says about it."""
-    return {
-        "truncated": (gzip.compress(content)[:-12], "cannot be read"),
-        "garbage": (b"not gzip at all", "cannot be read"),
-        "scrambled": (gzip.compress(content)[:10] + b"\xff" * 100, "cannot be read"),
-        "short": (gzip.compress(content[:-1]), "must hold"),
-        "bomb": (gzip.compress(content + bytes(10_000_000)), "got more"),
-        "magic": (gzip.compress(b"\1" + content[1:]), "must be an idx file"),
-        "checksum": (gzip.compress(content[:-1] + b"\xff"), "SHA-256"),
-    }[damage]
-
-
-@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
-@pytest.mark.parametrize(
-    "damage", ["truncated", "garbage", "scrambled", "short", "bomb", "magic", "checksum"]
-)
-def test_bad_file_is_named_and_not_passed_over(tiny, tmp_path, monkeypatch, damage, name):
-    write(tmp_path / "debian", tiny)  # a good copy in a later place must not be used
-    write(tmp_path / "mine", tiny)
-    monkeypatch.setenv("REVIEWLIB_DATA", str(tmp_path / "mine"))
-    bad = tmp_path / "mine" / f"{name}.gz"
-    content, message = damaged(damage, tiny[name])
-    bad.write_bytes(content)
-    with pytest.raises(data.DataError, match=f"{name}.gz.*{message}.*Replace or delete.*(1)"):
-        data.load("fashion-mnist")
-
-
-def test_no_more_than_needed_is_unpacked(tmp_path):
-    path = tmp_path / "bomb.gz"
-    path.write_bytes(gzip.compress(bytes(1000)))
-    asked = []
-
-    class Watched(gzip.GzipFile):
-        def read(self, size=-1):
-            asked.append(size)
-            return super().read(size)
-
-    with pytest.raises(data.DataError, match="got more"):
-        data._read(path, Watched, 10, "")
-    assert asked == [11]
-
-
-def test_bad_file_in_the_cache_is_an_error(tiny, tmp_path):
-    cache = tmp_path / "cache" / "fashion-mnist"
-    write(tmp_path / "debian", tiny)
-    write(cache, tiny, packed=False)
-    bad = cache / "t10k-images-idx3-ubyte"
-    bad.write_bytes(bytes(bad.stat().st_size))
-    with pytest.raises(data.DataError, match=f"{bad}.*Replace or delete this file"):
-        data.load("fashion-mnist")
-
-
-@pytest.mark.parametrize("name", [file.name for file in FILES])
-def test_missing_one_of_four_is_named(tiny, tmp_path, monkeypatch, name):
-    write(tmp_path / "debian", tiny)
-    write(tmp_path / "mine", tiny)
-    (tmp_path / "mine" / f"{name}.gz").unlink()
-    monkeypatch.setenv("REVIEWLIB_DATA", str(tmp_path / "mine"))
-    with pytest.raises(data.DataError, match=f"mine/{name}.* is missing"):
-        data.load("fashion-mnist")
-
-
-def test_empty_named_folder_is_an_error(tiny, tmp_path, monkeypatch):
-    write(tmp_path / "debian", tiny)
-    monkeypatch.setenv("REVIEWLIB_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(data.DataError, match="REVIEWLIB_DATA names .*nowhere.* holds none"):
-        data.load("fashion-mnist")
-
-
-def fake_download(monkeypatch, write_files):
-    """Let torchvision's download fill its raw folder so; returns the roots that it was given."""
-    roots = []
-
-    def fashion_mnist(root, download):
-        assert download
-        roots.append(Path(root))
-        raw = Path(root) / "FashionMNIST" / "raw"
-        raw.mkdir(parents=True)
-        write_files(raw)
-
-    module = SimpleNamespace(datasets=SimpleNamespace(FashionMNIST=fashion_mnist))
-    monkeypatch.setattr(vision, "torchvision", lambda: module)
-    return roots
-
-
-def test_download_goes_to_the_cache_at_once(tiny, tmp_path, monkeypatch):
-    cache = tmp_path / "cache" / "fashion-mnist"
-
-    def download(raw):
-        write(raw, tiny)
-        assert not cache.exists()
-        assert (tmp_path / "cache" / "fashion-mnist.lock").exists()
-
-    roots = fake_download(monkeypatch, download)
-    assert data.load("fashion-mnist").test.labels.tolist() == [3, 4]
-    assert len(list(cache.iterdir())) == 4
-    data._load.cache_clear()
-    data.load("fashion-mnist")
-    assert len(roots) == 1
-    assert not roots[0].exists()
-
-
-def test_interrupted_download_leaves_nothing(tiny, tmp_path, monkeypatch):
-    def download(raw):
-        write(raw, dict(list(tiny.items())[:2]))
-        raise KeyboardInterrupt
-
-    fake_download(monkeypatch, download)
-    with pytest.raises(KeyboardInterrupt):
-        data.load("fashion-mnist")
-    assert [path for path in (tmp_path / "cache").iterdir() if path.is_dir()] == []
-
-
-@pytest.mark.parametrize("half", [True, False])
-def test_bad_download_is_not_kept(tiny, tmp_path, monkeypatch, half):
-    def download(raw):
-        write(raw, dict(list(tiny.items())[:2]) if half else tiny)
-        if not half:
-            (raw / "t10k-labels-idx1-ubyte.gz").write_bytes(b"a proxy's log-in page")
-
-    fake_download(monkeypatch, download)
-    with pytest.raises(data.DataError, match="download failed"):
-        data.load("fashion-mnist")
-    assert not (tmp_path / "cache" / "fashion-mnist").exists()
-
-
-def test_second_process_uses_the_download_of_the_first(tiny, tmp_path, monkeypatch):
-    cache = tmp_path / "cache" / "fashion-mnist"
-    roots = fake_download(monkeypatch, lambda raw: write(raw, tiny))
-
-    class Waited:
-        """A lock during whose wait the other process finished."""
-
-        def __init__(self, path):
-            write(cache, tiny)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            return None
-
-    monkeypatch.setattr(data, "FileLock", Waited)
-    assert data.load("fashion-mnist").test.labels.tolist() == [3, 4]
-    assert roots == []
-
-
-def test_unwritable_cache_is_a_data_error(tiny, tmp_path):
-    (tmp_path / "cache").write_text("a file where the cache should be")
-    with pytest.raises(data.DataError, match="download failed"):
-        data.load("fashion-mnist")
 
 
 # Splits
@@ -427,6 +133,22 @@ def test_folds_are_random_and_fixed():
 def test_fold_rejects_a_bad_index(index, folds):
     with pytest.raises(ValueError, match="must be between"):
         data.fold(numbered(53), index, folds)
+
+
+def test_shrunken_images_are_rounded_means():
+    images = torch.tensor([[0, 2, 255, 255], [4, 7, 255, 254]], dtype=torch.uint8)
+    split = data.Split(images.repeat(2, 1).view(1, 1, 4, 4), torch.tensor([3]))
+    small = data.shrink(split, 2)
+    assert small.images.tolist() == [[[[3, 255]] * 2]]  # means 3.25 and 254.75
+    assert small.labels.tolist() == [3]
+    assert data.shrink(split, 4) is split
+
+
+@pytest.mark.parametrize("side", [0, 3, 8])
+def test_shrink_rejects_a_side_that_does_not_divide(side):
+    split = data.Split(torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.tensor([3]))
+    with pytest.raises(ValueError, match=f"divide the images' 4 x 4 pixels, got {side}"):
+        data.shrink(split, side)
 
 
 # Label noise

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from reviewlib import data
+from reviewlib.fashion import files
 
 
 def choose(split: data.Split, size: int, name: str) -> data.Split:
@@ -30,19 +31,21 @@ def contents(dataset: data.Dataset) -> bytes:
     splits["test"] = dataset.test
     parts = [
         choose(split, size, name)
-        for (name, split), size in zip(splits.items(), data.SUBSET_SIZES, strict=True)
+        for (name, split), size in zip(splits.items(), files.SUBSET_SIZES, strict=True)
     ]
     values: list[Tensor] = [part.images for part in parts] + [part.labels for part in parts]
     return b"".join(value.to(torch.uint8).numpy().tobytes() for value in values)
 
 
 def main() -> None:
-    """Write the subset, and fail if it is not the one that `reviewlib.data` expects."""
+    """Write the subset, and fail if it is not the one that `reviewlib.fashion.files` expects."""
     content = contents(data.load("fashion-mnist"))
-    data.SUBSET_FILE.write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
+    files.SUBSET_FILE.write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
     checksum = hashlib.sha256(content).hexdigest()
-    if checksum != data.SUBSET_CHECKSUM:
-        raise SystemExit(f"data.SUBSET_CHECKSUM must become {checksum!r}, or every record is stale")
+    if checksum != files.SUBSET_CHECKSUM:
+        raise SystemExit(
+            f"files.SUBSET_CHECKSUM must become {checksum!r}, or every record is stale"
+        )
 
 
 if __name__ == "__main__":
