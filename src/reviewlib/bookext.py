@@ -206,7 +206,8 @@ class VerdictLedger(SphinxDirective):
         return table
 
     def _cells(self, row: dict[str, Any]) -> list[list[nodes.Node]]:
-        paper = nodes.paragraph("", "", _chapter_link(self.env, row["paper"], row["title"]))
+        short = row["title"].split(":")[0]
+        paper = nodes.paragraph("", "", _chapter_link(self.env, row["paper"], short))
         mean, interval = measured(row)
         found = [_line(mean)]
         if interval:

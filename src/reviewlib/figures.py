@@ -121,8 +121,8 @@ def contours(
     for (label, path), color in zip(paths.items(), (BLUE, ORANGE, GREEN), strict=False):
         x, y = np.transpose(path)
         if len(path) == 2:
-            options = {"color": color, "width": 0.9, "length_includes_head": True}
-            options |= {"width": 0.02, "head_width": 0.07, "zorder": 4}
+            options = {"color": color, "length_includes_head": True}
+            options |= {"width": 0.015, "head_width": 0.05, "zorder": 4}
             axis.arrow(x[0], y[0], x[1] - x[0], y[1] - y[0], label=label, **options)
         else:
             axis.plot(x, y, color=color, lw=0.9, marker="o", ms=2.5, label=label)
@@ -210,15 +210,15 @@ def finals(study: Study, record: Record) -> tuple[Figure, pd.DataFrame]:
 @plt.rc_context(STYLE)
 def contrasts(verdicts: Sequence[Verdict], labels: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
     """Draw each claim's paired contrast: a point a seed, the interval, zero and the margin."""
-    fig, axes = panels(1, 0.46 * len(verdicts) + 0.9)
+    fig, axes = panels(1, 0.56 * len(verdicts) + 0.7)
     axis, table, places = axes[0, 0], [], range(len(verdicts), 0, -1)
     for place, label, out in zip(places, labels, verdicts, strict=True):
         _seeds_and_interval(axis, 100 * out.values, place, out.interval, 100)
         margin = 100 * out.claim.margin
-        axis.plot([margin] * 2, [place - 0.32, place + 0.32], color=GREEN, lw=2)
+        axis.plot([margin] * 2, [place - 0.28, place + 0.28], color=GREEN, lw=2)
         table.append(
             {
-                "contrast": label.replace("\n", ", "),
+                "contrast": label,
                 "mean, points": round(100 * out.interval.mean, 2),
                 "low": round(100 * out.interval.lo, 2),
                 "high": round(100 * out.interval.hi, 2),
@@ -227,9 +227,11 @@ def contrasts(verdicts: Sequence[Verdict], labels: Sequence[str]) -> tuple[Figur
                 "margin, points": margin,
             }
         )
+        # above its row: beside it, a long label would shrink the picture on a phone
+        axis.text(0, place + 0.36, label, transform=axis.get_yaxis_transform(), fontsize=8)
     axis.axvline(0, color=INK, lw=1)
-    axis.set_yticks(places, labels)
-    axis.set_ylim(0.4, len(verdicts) + 0.6)
+    axis.set_yticks([])
+    axis.set_ylim(0.5, len(verdicts) + 0.7)
     axis.set(xlabel="paired difference in test accuracy, points")
     return fig, pd.DataFrame(table)
 

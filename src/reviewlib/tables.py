@@ -155,11 +155,11 @@ def passes(study: Study, record: Record) -> pd.Series:
 
 
 def contrast_label(study: Study, out: Verdict) -> str:
-    """Return what is compared, in two lines: "SAM − SGD", "clean labels"."""
+    """Return what is compared: "SAM − SGD · clean labels"."""
     claim = out.claim
     terms = "interaction" if len(claim.contrast) > 2 else _terms(study, claim)
     early = ", stopped early" if claim.metric.startswith("early") else ""
-    return f"{terms}\n{study.cell(claim.contrast[0][2]).label}{early}"
+    return f"{terms} · {study.cell(claim.contrast[0][2]).label}{early}"
 
 
 def _terms(study: Study, claim: Claim) -> str:
