@@ -162,7 +162,7 @@ def trials(study: Study, record: Record) -> tuple[Figure, pd.DataFrame]:
         _name_arms(axis, study, names)
         axis.set(title=cell.label, xlabel="validation accuracy, %")
         axis.set_xlim(left=left - 1)
-    axes[0, 0].legend(loc="lower left")
+    axes[0, 0].legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
     listed = table.assign(
         settings=[settings_text(row) for row in table["settings"]],
         accuracy=table["points"].round(2),
@@ -203,7 +203,7 @@ def finals(study: Study, record: Record) -> tuple[Figure, pd.DataFrame]:
         _name_arms(axis, study, names)
         axis.set(title=cell.label, xlabel="test accuracy, %")
     if axes[0, 0].get_legend_handles_labels()[0]:
-        axes[0, 0].legend(loc="lower right", fontsize=8)
+        axes[0, 0].legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
     return fig, pd.DataFrame(table)
 
 
