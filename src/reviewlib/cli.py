@@ -53,7 +53,7 @@ def list_studies(as_json: AsJson = False) -> None:
     from reviewlib import records, study
 
     rows = []
-    for name in study.found():
+    for name in _watched(study.found(), "replaying fingerprints"):
         of = study.find(name)
         valid, quick = [], None
         for preset in of.presets:
@@ -129,9 +129,10 @@ def run_study(
 @app.command()
 def verdicts(as_json: AsJson = False) -> None:
     """Print what the records say of every claim; exit code 1 if a study has no valid records."""
-    from reviewlib import ledger
+    from reviewlib import ledger, study
 
-    rows = ledger.ledger()
+    papers = _watched(study.found(), "judging claims")
+    rows = [row for name in papers for row in ledger.entries(name)]
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     else:
@@ -220,6 +221,11 @@ def pair(
         pairing.write(folder)
     if faults := pairing.check(folder):
         raise fail("\n".join(faults))
+
+
+def _watched(items: list[str], doing: str) -> Iterator[str]:
+    """Yield the items under a progress bar."""
+    yield from progress.track(items, doing, console=err, transient=True)
 
 
 def _root(root: Path | None) -> Path:

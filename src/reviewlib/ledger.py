@@ -11,19 +11,21 @@ from reviewlib.study import Claim, Study
 
 
 def ledger() -> list[dict[str, Any]]:
-    """Return one plain mapping a claim of every study, from the records that the book shows.
+    """Return one plain mapping a claim of every study, from the records that the book shows."""
+    return [entry for name in study.found() for entry in entries(name)]
 
-    A study without valid records comes with verdict None and `stale` True.
+
+def entries(name: str) -> list[dict[str, Any]]:
+    """Return one plain mapping a claim of a study.
+
+    Without valid records the verdicts are None and `stale` is True.
     """
-    rows = []
-    for name in study.found():
-        of = study.find(name)
-        try:
-            record, _ = records.best(of)
-        except records.RecordError:
-            record = None
-        rows += [_entry(of, claim, record) for claim in of.claims]
-    return rows
+    of = study.find(name)
+    try:
+        record, _ = records.best(of)
+    except records.RecordError:
+        record = None
+    return [_entry(of, claim, record) for claim in of.claims]
 
 
 def _entry(of: Study, claim: Claim, record: records.Record | None) -> dict[str, Any]:
