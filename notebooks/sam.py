@@ -208,8 +208,7 @@ display(page.contrasts(*ablations))
 Markdown(
     "With weight decay at zero in both, SAM differs from SGD by "
     f"{page.says('noise-both-without-decay')}. Tuning weight decay moves "
-    f"plain SGD by {page.says('noise-decay-alone')}: where the learning rate "
-    "of the baseline is searched too, look here for how much is left to gain."
+    f"plain SGD by {page.says('noise-decay-alone')}."
 )
 
 # %% [markdown]
