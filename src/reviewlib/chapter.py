@@ -139,7 +139,7 @@ class Chapter:
     def checklist(self) -> HTML:
         """Return the protocol's checklist."""
         frame = checklist.checklist(self.study, self.record)
-        return HTML(tables.folded("The protocol, rule by rule", frame))
+        return HTML(tables.folded("The rules of the protocol that code can check", frame))
 
     def says(self, name: str) -> str:
         """Return a claim's paired difference in words, for a sentence of the page."""
@@ -147,6 +147,20 @@ class Chapter:
         return (
             f"{tables.points(interval.mean)} points ({tables.percent(interval.level)} interval "
             f"{tables.points(interval.lo)} to {tables.points(interval.hi)}, n = {interval.n})"
+        )
+
+    def notices(self, name: str) -> str:
+        """Return the smallest gain that would mostly be called supported, in words."""
+        effect = self.verdicts[name].detectable
+        return "no gain reliably" if effect is None else f"{tables.points(effect)} points"
+
+    def difference(self, arm: str, other: str, cell: str, metric: str = "accuracy") -> str:
+        """Return a paired difference that no claim declares, in words, marked as such."""
+        values = stats.contrast(self.record.rows, ((1, arm, cell), (-1, other, cell)), metric)
+        interval = stats.t_interval(values)
+        return (
+            f"{tables.points(interval.mean)} points (looked at after the fact; "
+            f"{tables.interval_text(interval)}, n = {interval.n})"
         )
 
     def verdict(self, name: str) -> str:
@@ -168,7 +182,7 @@ class Chapter:
         )
         figures.show(
             fig,
-            caption="Steps over the contours of the loss; the dashed line joins all minima.",
+            caption="Steps over the contours of the loss. Dashed: the floor of the valley.",
             alt=f"Contour plot of a loss of two parameters with paths: {ends}",
             table=data,
         )
@@ -176,19 +190,23 @@ class Chapter:
     def show_trials(self) -> None:
         """Display every tuning trial."""
         fig, data = figures.trials(self.study, self.record)
+        chosen = "; ".join(
+            f"{row['cell']}, {row['arm']} {row['validation accuracy, %']}"
+            for row in data[data["chosen"] == "yes"].to_dict("records")
+        )
         figures.show(
             fig,
             caption=f"All {len(data)} tuning trials. A point is the mean validation accuracy over "
             f"{self.record.preset['tuning_seeds']} tuning seeds; the chosen trial of each arm is "
             f"circled; trials far below the others are drawn at the left border. {self._stamp}",
-            alt="Strip chart of validation accuracy by arm, one panel a cell: "
-            + _ranges(data, "validation accuracy, %"),
+            alt=f"Strip chart of validation accuracy by arm, one panel a cell; chosen: {chosen}",
             table=data,
         )
 
     def show_finals(self) -> None:
         """Display the test accuracy of every arm."""
         fig, data = figures.finals(self.study, self.record)
+        floor_seeds = self.record.floor["seed"].nunique()
         means = "; ".join(
             f"{row['cell']}, {row['arm']} {row['mean, %']}" for row in data.to_dict("records")
         )
@@ -196,7 +214,7 @@ class Chapter:
             fig,
             caption="Test accuracy. Each gray point is one seed on its own fold of the test set; "
             "blue is the mean with its 95% interval over seeds; the dashed line is scikit-learn's "
-            f"logistic regression on the same images. {self._stamp}",
+            f"logistic regression, its mean over the first {floor_seeds} seeds. {self._stamp}",
             alt=f"Mean test accuracy in percent: {means}",
             table=data,
         )

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from reviewlib import stats
 from reviewlib.records import Record
 from reviewlib.study import Study
-from reviewlib.tables import markup, settings_text
+from reviewlib.tables import folded, settings_text
 from reviewlib.verdicts import Verdict
 
 # Stand-ins that `themed` turns into CSS variables: (light, dark).
@@ -72,7 +72,7 @@ def show(fig: Figure, *, caption: str, alt: str, table: pd.DataFrame) -> None:
         f'<figure class="trial-figure"><img class="dark-light" alt="{html.escape(alt)}" '
         f'src="data:image/svg+xml;base64,{image}">'
         f"<figcaption>{html.escape(caption)}</figcaption>"
-        f"<details><summary>The numbers behind this figure</summary>{markup(table)}</details>"
+        f"{folded(f'The numbers: {caption.split(chr(46))[0].lower()}', table)}"
         "</figure>"
     )
     display({"text/html": page, "image/svg+xml": svg, "text/plain": alt}, raw=True)
@@ -164,6 +164,8 @@ def trials(study: Study, record: Record) -> tuple[Figure, pd.DataFrame]:
         axis.set_xlim(left=left - 1)
     axes[0, 0].legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
     listed = table.assign(
+        cell=[study.cell(cell).label for cell in table["cell"]],
+        arm=[study.arm(arm).label for arm in table["arm"]],
         settings=[settings_text(row) for row in table["settings"]],
         accuracy=table["points"].round(2),
         edges=[", ".join(edges) for edges in table["edges"]],
@@ -183,7 +185,8 @@ def finals(study: Study, record: Record) -> tuple[Figure, pd.DataFrame]:
     for axis, cell in zip(axes[:, 0], cells, strict=True):
         for place, name in enumerate(reversed(names), start=1):
             rows = record.rows
-            values = 100 * rows[(rows["arm"] == name) & (rows["cell"] == cell.name)]["accuracy"]
+            part = rows[(rows["arm"] == name) & (rows["cell"] == cell.name)]
+            values = 100 * part["accuracy"]
             _seeds_and_interval(axis, values, place, stats.t_interval(values))
             interval = stats.t_interval(values)
             table.append(
@@ -194,6 +197,8 @@ def finals(study: Study, record: Record) -> tuple[Figure, pd.DataFrame]:
                     "95% low": round(interval.lo, 2),
                     "95% high": round(interval.hi, 2),
                     "sd over seeds": round(interval.sd, 2),
+                    "on its training labels, %": round(100 * part["train_accuracy"].mean(), 1),
+                    "test NLL, nats": round(part["nll"].mean(), 3),
                     "n": interval.n,
                 }
             )

@@ -45,7 +45,7 @@ def markup(frame: pd.DataFrame) -> str:
     for word in (*GAIN_VERDICTS, "out of scope"):
         badge = f'<span class="verdict verdict-{word.replace(" ", "-")}">{word}</span>'
         inner = inner.replace(f"<td>{word}</td>", f"<td>{badge}</td>")
-    return f'<div class="trial-table" tabindex="0">{inner}</div>'
+    return f'<div class="trial-table" role="region" aria-label="table" tabindex="0">{inner}</div>'
 
 
 def folded(title: str, frame: pd.DataFrame) -> str:
@@ -176,11 +176,11 @@ def _contrast(out: Verdict) -> dict[str, str]:
     word = out.verdict or "exploratory"
     return {
         "claim": out.claim.statement,
+        "verdict": f"{word} ({gone} of {runs} runs diverged)" if gone else word,
         "difference, points": points(out.interval.mean),
         "interval": interval_text(out.interval),
         "n": str(out.interval.n),
         "margin": points(out.claim.margin),
-        "verdict": f"{word} ({gone} of {runs} runs diverged)" if gone else word,
     }
 
 
@@ -208,4 +208,5 @@ def _test(study: Study, claim: Claim) -> str:
     if claim.kind == "out of scope":
         return f"none here: {claim.why}"
     cell = study.cell(claim.contrast[0][2]).label
-    return f"{_terms(study, claim)}, {cell}; margin {points(claim.margin, 1)} points"
+    margin = f"margin {points(claim.margin, 1)} points ({claim.margin_reason})"
+    return f"{_terms(study, claim)}, {cell}; {margin}"

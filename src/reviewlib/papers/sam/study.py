@@ -58,7 +58,7 @@ ARMS = (
         "SGD, no weight decay",
         "handicapped",
         ("lr",),
-        "the baseline that many comparisons use: the learning rate tuned, weight decay left at 0",
+        "what leaving the weight decay at zero costs; the learning rate is tuned",
         fixed={"weight_decay": 0.0},
     ),
     Arm(
@@ -66,7 +66,7 @@ ARMS = (
         "SAM, no weight decay",
         "handicapped",
         ("lr", "rho"),
-        "SAM under the same handicap",
+        "SAM without weight decay, its learning rate and radius tuned",
         fixed={"weight_decay": 0.0},
     ),
     Arm(
