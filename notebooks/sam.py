@@ -269,12 +269,12 @@ Markdown(
 # ### When to use it
 #
 # The price: one more hyperparameter, two gradients a step, a copy of the weights, and a file of
-# some 160 lines. Before paying it, search the learning rate and the weight decay of what you have over a
-# wide range, and try label smoothing, which costs no pass; the lines above say what it was worth
-# here. If after that you have training time to spare, give SAM a search as wide as you gave the
-# baseline, its radius (the paper's own choices lie between 0.01 and 0.2) together with the learning
-# rate, and compare at equal cost on your own validation data: the gain that this page looked for is
-# of the size that a lucky search can make or hide.
+# some 160 lines. Before paying it, search the learning rate and the weight decay of what you have
+# over a wide range, and try label smoothing, which costs no pass; the lines above say what it was
+# worth here. If after that you have training time to spare, give SAM a search as wide as you gave
+# the baseline, its radius (the paper's own choices lie between 0.01 and 0.2) together with the
+# learning rate, and compare at equal cost on your own validation data: the gain that this page
+# looked for is of the size that a lucky search can make or hide.
 #
 # ### Differences from the paper
 #
@@ -322,8 +322,8 @@ Markdown(
 # Keep a clone of the last gradient (the closure clears `.grad`; the first step has none) and
 # perturb along it before calling the closure once, as the placebo does along a random vector. The
 # stale gradient belongs to another batch, so what is left is the part of the ascent direction that
-# all batches share. That smaller parts of a batch do better, as the paper finds, suggests that this is
-# not the part that helps; test it.
+# all batches share. That smaller parts of a batch do better, as the paper finds, suggests that this
+# is not the part that helps; test it.
 #
 # </details>
 #

@@ -72,7 +72,7 @@ def test_so_is_an_edit_elsewhere_in_the_measurements(path, tmp_path, what):
     if what == "claims":
         content["claims"] = "0" * 64
     elif what == "fingerprints":
-        content[what]["sgd"]["losses"][0] += 1
+        content[what]["sgd"]["clean"]["losses"][0] += 1
     else:
         content[what][0]["accuracy"] += 0.01
     path.write_text(json.dumps(content))
@@ -80,7 +80,7 @@ def test_so_is_an_edit_elsewhere_in_the_measurements(path, tmp_path, what):
         records.load("toy", "laptop", tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 0}', '{"format": 1}', "null"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', '{"format": 2}', "null"])
 def test_what_is_no_record_is_named_with_the_way_out(path, tmp_path, text):
     path.write_text(text)
     with pytest.raises(RecordError, match="laptop.json.*reviewlib study toy --preset laptop"):
@@ -133,7 +133,16 @@ def test_a_removed_arm_is_stale(record):
     assert records.stale_arms(record, of) == ["slow"]
 
 
+NEW = replace(toy.ARMS[0], name="new", role="ablation")
+CELLS = (replace(OF.cells[0], label_noise=0.2), OF.cells[1])
 CHANGES = {
+    "range": (
+        {"knobs": (replace(OF.knobs[0], low=0.005, high=0.2), OF.knobs[1])},
+        "the search of the arms sgd, slow was changed",
+    ),
+    "arm": ({"arms": (*toy.ARMS, NEW)}, "the arms new were added since"),
+    "cell": ({"cells": CELLS}, "no longer reproduces the arms sgd, slow"),
+    "preset": ({"presets": ()}, "no longer has a preset 'laptop'"),
     "numerics": ({"numerics": 2}, "recorded at numerics 1, the study is at 2"),
     "claims": ({"claims": (replace(toy.CLAIM, margin=0.02),)}, "claims were changed after"),
     "sizes": ({"presets": (replace(toy.TINY, steps=5),)}, "sizes were changed"),
@@ -166,6 +175,30 @@ def test_the_largest_valid_preset_is_shown_and_a_stale_one_named(record, tmp_pat
     assert notes == ["gpu records are stale: recorded at numerics 7, the study is at 1"]
 
 
+def test_a_damaged_file_does_not_take_valid_ones_down(record, tmp_path):
+    of = toy.study(presets=(toy.TINY, replace(toy.TINY, name="gpu")))
+    records.save(record, tmp_path)
+    records.path_of("toy", "gpu", tmp_path).write_text("{")
+    shown, notes = records.best(of, tmp_path)
+    assert shown.preset["name"] == "laptop" and "gpu.json is not a record" in notes[0]
+
+
+def test_a_place_that_cannot_be_written_is_named_before_anything_runs(tmp_path):
+    (tmp_path / "toy").write_text("a file where the folder should be")
+    with pytest.raises(OSError, match="records go to .*toy, which must be writable.*--out"):
+        records.writable("toy", "laptop", tmp_path)
+
+
+def test_the_record_says_where_its_rows_were_made(record, own_cache):
+    assert record.provenance["device"].startswith("CPU")
+    compare.run_study(OF, toy.TINY)
+    final = [path for path in own_cache.rglob("*.json") if '"claims"' in path.read_text()]
+    final[0].write_text(final[0].read_text().replace('"device": "CPU', '"device": "GPU'))
+    again = compare.run_study(OF, toy.TINY)
+    assert [name[:3] for name in again.provenance["device"].split("; ")] == ["CPU", "GPU"]
+    assert not {"device", "commit", "computed", "from_cache"} & set(again.rows.columns)
+
+
 def test_without_valid_records_there_is_an_error_that_says_why(record, tmp_path):
     with pytest.raises(RecordError, match="none were made"):
         records.best(OF, tmp_path)
@@ -176,7 +209,7 @@ def test_without_valid_records_there_is_an_error_that_says_why(record, tmp_path)
 
 def test_settings_can_come_from_a_larger_preset(record, own_cache, monkeypatch):
     quick = replace(toy.TINY, name="quick", settings_from="laptop", trials=1)
-    monkeypatch.setattr(compare.records, "load", lambda name, preset: record)
+    monkeypatch.setattr(compare.records, "load", lambda *_: record)
     fresh = compare.run_study(toy.study(presets=(quick, toy.TINY)), quick)
     both = fresh.rows.merge(record.rows, on=["arm", "cell", "seed"], suffixes=("", "_large"))
     assert (both["settings"] == both["settings_large"]).all()

@@ -18,6 +18,7 @@ CLEAN, NOISE = OF.cells
 SETTINGS = (("lr", 0.05),)
 RUN = Run(OF.arms[0], CLEAN, SETTINGS, 0, toy.TINY, "final", (0, 3))
 TIMES = ("seconds", "computed", "from_cache")
+PRINT = {"clean": {"losses": [2.3], "scores": [0.1]}}
 
 
 def timeless(row):
@@ -68,19 +69,22 @@ DIFFERENT = {
 
 @pytest.mark.parametrize("what", DIFFERENT)
 def test_what_a_run_means_decides_its_key(what):
-    assert DIFFERENT[what].key(OF, "data") != RUN.key(OF, "data")
+    assert DIFFERENT[what].key(OF, "data", PRINT) != RUN.key(OF, "data", PRINT)
 
 
 def test_data_and_numerics_decide_the_key_too():
-    assert RUN.key(OF, "data") != RUN.key(OF, "other data")
-    assert RUN.key(OF, "data") != RUN.key(toy.study(numerics=2), "data")
+    key = RUN.key(OF, "data", PRINT)
+    assert key != RUN.key(OF, "other data", PRINT)
+    assert key != RUN.key(toy.study(numerics=2), "data", PRINT)
 
 
 def test_what_a_run_does_not_depend_on_leaves_its_key_alone():
     relabeled = replace(RUN, arm=replace(OF.arms[0], label="x", note="y"))
     renamed = replace(RUN, cell=Cell(CLEAN.name, "another label"))
     more = replace(RUN, preset=replace(toy.TINY, trials=99, tuning_seeds=9, seeds=9))
-    assert {r.key(OF, "data") for r in (relabeled, renamed, more)} == {RUN.key(OF, "data")}
+    assert {r.key(OF, "data", PRINT) for r in (relabeled, renamed, more)} == {
+        RUN.key(OF, "data", PRINT)
+    }
 
 
 def batch():
@@ -94,6 +98,17 @@ def test_finished_runs_come_from_the_cache():
     assert [row["from_cache"] for row in seen] == [False] * 3 + [True] * 3
     assert [timeless(row) for row in first] == [timeless(row) for row in again]
     assert {row["claims"] for row in again} == {"abc"}
+
+
+def test_a_cached_run_of_changed_code_is_not_used_again():
+    def nesterov(model, config):
+        return torch.optim.SGD(model.parameters(), lr=config.lr, momentum=0.9, nesterov=True)
+
+    (before,) = runs.map_runs(OF, [RUN])
+    (after,) = runs.map_runs(toy.study(run=toy.broken(nesterov)), [RUN])
+    (again,) = runs.map_runs(OF, [RUN])
+    assert not after["from_cache"] and after["nll"] != before["nll"]
+    assert again["from_cache"] and timeless(again) == timeless(before)
 
 
 def test_an_interrupted_batch_repeats_only_what_was_in_flight(monkeypatch):

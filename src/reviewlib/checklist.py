@@ -35,7 +35,7 @@ def _before(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
         (
             "1. Claims before results",
             record.claims == study.digest(),
-            "the digest of the claims was stamped on every final run as it was made",
+            "by the digest of the claims, stamped on every final run as it was made",
         ),
         (
             "2. Every core arm",

@@ -95,9 +95,12 @@ def run_study(
     """
     from reviewlib import compare, data, records, study
 
+    seen: list[bool] = []
     try:
         of = study.find(name)
-        size = of.preset(preset)
+        size, where = of.preset(preset), compare.resolve(device)
+        records.writable(name, preset, out_dir)
+        data.load(size.data)
         columns = (
             progress.TextColumn("{task.description}"),
             progress.BarColumn(),
@@ -106,14 +109,15 @@ def run_study(
             progress.TextColumn("left"),
             progress.TimeRemainingColumn(),
         )
-        with progress.Progress(*columns, console=err) as bar:
+        with progress.Progress(*columns, console=err, transient=True) as bar:
             task = bar.add_task(f"{name}, {preset}", total=compare.runs_in(of, size))
+
+            def finished(row: dict) -> None:
+                seen.append(row["from_cache"])
+                bar.advance(task)
+
             record = compare.run_study(
-                of,
-                size,
-                device=compare.resolve(device),
-                jobs=jobs,
-                progress=lambda row: bar.advance(task),
+                of, size, device=where, jobs=jobs, folder=out_dir, progress=finished
             )
         path = records.save(record, out_dir)
     except KeyboardInterrupt:
@@ -122,7 +126,10 @@ def run_study(
     except (ValueError, OSError, data.DataError) as error:
         raise fail(error) from error
     seconds = record.provenance["cpu_seconds"]
-    err.print(f"{len(record.rows)} final runs, {seconds:.0f} s of training", highlight=False)
+    err.print(
+        f"{len(seen)} runs, {sum(seen)} of them from the cache; {seconds:.0f} s of training in all",
+        highlight=False,
+    )
     typer.echo(path)
 
 
@@ -136,20 +143,31 @@ def verdicts(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     else:
-        table = Table("paper", "claim", "difference, points", "interval", "n", "verdict")
-        for row in rows:
-            shown = ["–", "–", "–"]
-            if row["mean"] is not None:
-                shown = [
-                    f"{100 * row['mean']:+.2f}",
-                    f"{100 * row['lo']:+.2f} to {100 * row['hi']:+.2f}",
-                    str(row["n"]),
-                ]
-            word = row["verdict"] or ("no valid records" if row["stale"] else "exploratory")
-            table.add_row(row["paper"], row["claim"], *shown, word)
-        out.print(table)
+        for paper in dict.fromkeys(row["paper"] for row in rows):
+            out.print(_verdict_table([row for row in rows if row["paper"] == paper]))
+    for reason in dict.fromkeys(row["reason"] for row in rows if row["reason"]):
+        err.print(f"[yellow]note:[/yellow] {_escape(reason)}", highlight=False, soft_wrap=True)
     if any(row["stale"] for row in rows):
         raise typer.Exit(1)
+
+
+def _verdict_table(rows: list[dict]) -> Table:
+    """Return one paper's claims; every cell folds rather than being cut."""
+    made = [str(rows[0][key]) for key in ("preset", "device", "commit") if rows[0][key]]
+    table = Table(title=f"{rows[0]['paper']}: {', '.join(made)}", title_justify="left")
+    for heading in ("claim", "points", "interval", "n", "verdict"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        shown = ["–", "–", "–"]
+        if row["mean"] is not None:
+            shown = [
+                f"{100 * row['mean']:+.2f}",
+                f"{100 * row['lo']:+.2f} to {100 * row['hi']:+.2f}",
+                str(row["n"]),
+            ]
+        word = row["verdict"] or ("no valid records" if row["stale"] else "exploratory")
+        table.add_row(row["claim"], *shown, word)
+    return table
 
 
 @app.command()
@@ -161,11 +179,11 @@ def execute(
     root: Root = None,
 ) -> None:
     """Run notebooks through papermill into _executed/; unchanged ones are skipped."""
-    from reviewlib import publish
+    from reviewlib import execution
 
     with _reporting() as report:
         try:
-            outcomes = publish.execute(
+            outcomes = execution.execute(
                 _root(root),
                 names,
                 jobs=jobs,
@@ -215,10 +233,16 @@ def pair(
     from reviewlib import pairing
 
     folder = _root(root) / "notebooks"
-    if pull is not None:
-        pairing.pull(pull)
-    if not check:
-        pairing.write(folder)
+    if check and pull:
+        raise fail("--check changes nothing and --pull does; give one of them", 2)
+    try:
+        if pull is not None:
+            pairing.pull(pull)
+        if not check:
+            for path in pairing.write(folder):
+                typer.echo(f"wrote {path}")
+    except (OSError, ValueError) as error:
+        raise fail(error) from error
     if faults := pairing.check(folder):
         raise fail("\n".join(faults))
 
@@ -234,7 +258,8 @@ def _root(root: Path | None) -> Path:
     for place in places:
         if (place / "_config.yml").exists():
             return place.resolve()
-    raise fail(f"no _config.yml in {places[0]} or above: run this in the book's folder, or --root")
+    where = f"{root}" if root else f"{Path.cwd()} or above"
+    raise fail(f"no _config.yml in {where}: run this in the book's folder, or name it with --root")
 
 
 def _pairs(parameters: list[str] | None) -> dict[str, str]:
@@ -247,7 +272,7 @@ def _pairs(parameters: list[str] | None) -> dict[str, str]:
 
 @contextmanager
 def _reporting() -> Iterator[Callable[[str, str, str], None]]:
-    """Show one line a notebook while it runs; yield what `publish` reports to."""
+    """Show one line a notebook while it runs; yield what `execution` reports to."""
     columns = (
         progress.SpinnerColumn(),
         progress.TextColumn("{task.description}"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import torch
 
-from reviewlib import data, records, runs, tuning
+from reviewlib import data, provenance, records, runs, tuning
 from reviewlib.study import Cell, Preset, Study
 
 
@@ -45,6 +46,7 @@ def run_study(
     *,
     device: str = "cpu",
     jobs: int = 1,
+    folder: Path | None = None,
     progress: runs.Progress | None = None,
 ) -> records.Record:
     """Tune every arm, run the final seeds, and return the record.
@@ -57,23 +59,33 @@ def run_study(
         preset: at which sizes.
         device: where each run trains.
         jobs: processes on this machine.
+        folder: where the records of `preset.settings_from` lie; the package's own if None.
         progress: called with each finished run.
+
+    Raises:
+        RecordError: the records that the settings come from are missing; before anything is run.
     """
     start = time.perf_counter()
-    arms, cells = records.arms_of(study, preset), records.cells_of(study, preset)
+    arms, cells = study.arms_of(preset), study.cells_of(preset)
+    source = None
+    if preset.settings_from is not None:
+        source = records.load(study.name, preset.settings_from, folder).trials
+    origin = {"commit": provenance.commit(), "device": provenance.device_name(device)}
 
-    def run_all(batch: Sequence[runs.Run], stamp: dict[str, str] | None = None) -> list[runs.Row]:
+    def run_all(batch: Sequence[runs.Run], **stamp: str) -> list[runs.Row]:
+        stamp |= origin
         return runs.map_runs(study, batch, device=device, jobs=jobs, stamp=stamp, progress=progress)
 
     trials = tuning.tune(study, preset, arms, cells, run_all)
-    source = trials
-    if preset.settings_from is not None:
-        source = records.load(study.name, preset.settings_from).trials
     final = [
         runs.Run(
             arm,
             cell,
-            tuple(tuning.settings_of(source, arm.name, cell.name).items()),
+            tuple(
+                tuning.settings_of(
+                    trials if source is None else source, arm.name, cell.name
+                ).items()
+            ),
             seed,
             preset,
             "final",
@@ -83,35 +95,27 @@ def run_study(
         for arm in arms
         for seed in range(preset.seeds)
     ]
-    rows = run_all(final, stamp={"claims": study.digest()})
-    stamps = {row["claims"] for row in rows}
-    computed = [row["computed"] for row in rows]
-    kept = [
-        {
-            key: value
-            for key, value in row.items()
-            if key not in ("claims", "computed", "from_cache")
-        }
-        for row in rows
-    ]
+    rows = run_all(final, claims=study.digest())
+    claims = {row["claims"] for row in rows}
+    seconds = sum(trials["seconds"]) + sum(row["seconds"] for row in rows)
     return records.Record(
         study=study.name,
-        preset=records._jsonable(asdict(preset)),
+        preset=preset.plain(),
         numerics=study.numerics,
         data={"name": preset.data, "checksum": data.load(preset.data).checksum},
-        claims=stamps.pop() if len(stamps) == 1 else "mixed",
-        provenance=records.provenance(device, time.perf_counter() - start, computed)
-        | {"cpu_seconds": round(sum(trials["seconds"]) + sum(row["seconds"] for row in rows), 1)},
+        claims=claims.pop() if len(claims) == 1 else "mixed",
+        provenance=provenance.provenance(rows, time.perf_counter() - start)
+        | {"cpu_seconds": round(seconds, 1)},
         trials=trials,
-        rows=pd.DataFrame(kept),
+        rows=pd.DataFrame(rows).drop(columns=list(runs.ORIGIN)),
         floor=floor(study, preset, cells),
-        fingerprints={arm.name: records.fingerprint(study, arm) for arm in arms},
+        fingerprints={arm.name: runs.fingerprint(study, arm) for arm in arms},
     )
 
 
 def runs_in(study: Study, preset: Preset) -> int:
     """Return how many runs a study consists of at a preset."""
-    arms, cells = records.arms_of(study, preset), records.cells_of(study, preset)
+    arms, cells = study.arms_of(preset), study.cells_of(preset)
     return len(arms) * len(cells) * (preset.trials * preset.tuning_seeds + preset.seeds)
 
 

@@ -142,8 +142,9 @@ def trials(study: Study, record: Record) -> tuple[Figure, pd.DataFrame]:
     """Draw the validation accuracy of every trial of every arm, the chosen ones marked."""
     table = record.trials.assign(points=100 * record.trials["accuracy"])
     names = list(dict.fromkeys(table["arm"]))
-    fig, axes = panels(len(study.cells), 0.28 * len(names) + 0.9)
-    for axis, cell in zip(axes[:, 0], study.cells, strict=True):
+    cells = [cell for cell in study.cells if cell.name in set(table["cell"])]
+    fig, axes = panels(len(cells), 0.28 * len(names) + 0.9)
+    for axis, cell in zip(axes[:, 0], cells, strict=True):
         part = table[table["cell"] == cell.name]
         left = max(part["points"].min(), part["points"].quantile(0.2) - 8)
         shown = part["points"].clip(lower=left)
@@ -264,7 +265,7 @@ def curves(study: Study, record: Record, cell: str, arms: Sequence[str]) -> tupl
             {"arm": study.arm(name).label, "% of training": at, "mean, %": round(i.mean, 2)}
             for at, i in zip(share.round(), intervals, strict=True)
         ]
-    axis.set(xlabel="% of the arm's training steps", ylabel="accuracy on noisy validation, %")
+    axis.set(xlabel="% of the arm's training steps", ylabel="validation accuracy, %")
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
     return fig, pd.DataFrame(table)
 

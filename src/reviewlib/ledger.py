@@ -18,14 +18,15 @@ def ledger() -> list[dict[str, Any]]:
 def entries(name: str) -> list[dict[str, Any]]:
     """Return one plain mapping a claim of a study.
 
-    Without valid records the verdicts are None and `stale` is True.
+    Without valid records the verdicts are None and `stale` is True; `reason` says why these records
+    are shown and not larger ones.
     """
     of = study.find(name)
     try:
-        record, _ = records.best(of)
-    except records.RecordError:
-        record = None
-    return [_entry(of, claim, record) for claim in of.claims]
+        record, notes = records.best(of)
+    except records.RecordError as error:
+        record, notes = None, [str(error)]
+    return [_entry(of, claim, record) | {"reason": "; ".join(notes)} for claim in of.claims]
 
 
 def _entry(of: Study, claim: Claim, record: records.Record | None) -> dict[str, Any]:

@@ -56,9 +56,12 @@ def pull(path: Path) -> None:
     """Take over a notebook that was edited in Jupyter: rewrite its text, then the notebook.
 
     Raises:
+        ValueError: the path is not that of a notebook.
         FileNotFoundError: there is no such notebook.
     """
-    notebook = Path(path).with_suffix(".ipynb")
+    notebook = Path(path)
+    if notebook.suffix != ".ipynb":
+        raise ValueError(f"a notebook ends in .ipynb, got {notebook}; pull takes the edited side")
     text = to_py(notebook.read_text(encoding="utf8"))
     notebook.with_suffix(".py").write_text(text, encoding="utf8")
     notebook.write_text(to_ipynb(text), encoding="utf8")

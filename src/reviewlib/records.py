@@ -5,33 +5,24 @@ The only module that knows where record files lie and what is in them.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import platform
-import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
-from reviewlib import data, papers, runs
-from reviewlib.study import Arm, Cell, Preset, Study, digest
+from reviewlib import papers, runs, tuning
+from reviewlib.study import Study, digest
 
-FORMAT = 1
+FORMAT = 2
 # Most evidence first: a page shows the first of these that is valid.
 EVIDENCE = ("gpu", "laptop")
-# A fingerprint is the losses of this many steps, and the scores after them.
-FINGERPRINT = Preset("fingerprint", "fashion-mnist-subset", 14, 400, 200, 50, 20, 1, 1, 1)
 # Another processor sums in another order; a changed default or data order moves far more. Scores
 # may count single images, of which a rounding error can turn one or two.
 TOLERANCES = {"losses": 1e-3, "scores": 1e-2}
-PROVENANCE = ("torch", "numpy", "pandas", "scipy")
 
 
 class RecordError(ValueError):
@@ -52,7 +43,7 @@ class Record:
         trials: one row a trial (see `tuning.tune`).
         rows: one row a final run: arm, cell, seed, settings, metrics, cost.
         floor: one row a seed and cell: accuracy of scikit-learn's logistic regression.
-        fingerprints: per arm, the first losses and scores of a tiny run on a CPU.
+        fingerprints: per arm and cell, the first losses and scores of a tiny run on a CPU.
     """
 
     study: str
@@ -64,7 +55,7 @@ class Record:
     trials: pd.DataFrame
     rows: pd.DataFrame
     floor: pd.DataFrame
-    fingerprints: Mapping[str, Mapping[str, list[float]]]
+    fingerprints: Mapping[str, runs.Fingerprint]
 
     def digest(self) -> str:
         """Return the digest over everything measured, which reveals an edited number."""
@@ -93,6 +84,23 @@ def save(record: Record, folder: Path | None = None) -> Path:
     return path
 
 
+def writable(study: str, preset: str, folder: Path | None = None) -> None:
+    """Make sure that a record can be saved, before anything is run for it.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+    """
+    place = path_of(study, preset, folder).parent
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        runs.write_atomically(place / ".writable", "")
+        (place / ".writable").unlink()
+    except OSError as error:
+        raise OSError(
+            f"records go to {place}, which must be writable: {error}; name another with --out"
+        ) from error
+
+
 def load(study: str, preset: str, folder: Path | None = None) -> Record:
     """Read a record file.
 
@@ -119,46 +127,50 @@ def load(study: str, preset: str, folder: Path | None = None) -> Record:
     return record
 
 
-def fingerprint(study: Study, arm: Arm) -> dict[str, list[float]]:
-    """Return the arm's first losses and final scores in a tiny run, in float32 on the CPU.
-
-    Every knob is at the middle of its range, in the last cell, on the shipped subset.
-    """
-    settings = tuple((knob.name, knob.at(0.5)) for knob in study.knobs if knob.name in arm.knobs)
-    run = runs.Run(arm, study.cells[-1], settings, 0, FINGERPRINT, "tuning")
-    with runs._one_thread():
-        dataset = data.load(FINGERPRINT.data)
-        sample = runs.draw(dataset.development, FINGERPRINT, run.cell, run.seed)
-        out = study.run(arm, {**arm.fixed, **dict(settings)}, sample, FINGERPRINT, run.seed)
-        scores = study.evaluate(out.model, sample.validation)
-    values = {"losses": out.losses[: FINGERPRINT.steps].tolist(), "scores": scores.values()}
-    return {what: [float(f"{value:.6g}") for value in part] for what, part in values.items()}
-
-
 def stale_arms(record: Record, study: Study) -> list[str]:
-    """Return the arms of a record that today's code would not reproduce."""
-    arms = [study.arm(name) for name in record.fingerprints if name in {a.name for a in study.arms}]
-    stale = [
-        arm.name
-        for arm in arms
-        if not _close(record.fingerprints[arm.name], fingerprint(study, arm))
+    """Return the arms of a record that today's code would not reproduce, or does not have."""
+    arms = {arm.name: arm for arm in study.arms}
+    return [
+        name
+        for name, stored in record.fingerprints.items()
+        if name not in arms or not _close(stored, runs.fingerprint(study, arms[name]))
     ]
-    gone = [name for name in record.fingerprints if name not in {a.name for a in study.arms}]
-    return stale + gone
 
 
 def faults(record: Record, study: Study) -> list[str]:
     """Return why a record must not be shown, one sentence a reason; empty for a valid one."""
+    if record.preset["name"] not in {preset.name for preset in study.presets}:
+        return [f"the study no longer has a preset {record.preset['name']!r}"]
+    preset = study.preset(record.preset["name"])
     found = []
     if record.numerics != study.numerics:
         found.append(f"recorded at numerics {record.numerics}, the study is at {study.numerics}")
     if record.claims != study.digest():
         found.append("the claims were changed after the final seeds had run")
-    if record.preset != _jsonable(asdict(study.preset(record.preset["name"]))):
+    if record.preset != preset.plain():
         found.append("the preset's sizes were changed since")
+    if missing := [
+        arm.name for arm in study.arms_of(preset) if arm.name not in record.fingerprints
+    ]:
+        found.append(f"the arms {', '.join(missing)} were added since")
+    if searched := _searched_otherwise(record, study):
+        found.append(f"the search of the arms {', '.join(searched)} was changed since")
     if stale := stale_arms(record, study):
         found.append(f"the code no longer reproduces the arms {', '.join(stale)}")
     return found
+
+
+def _searched_otherwise(record: Record, study: Study) -> list[str]:
+    """Return the arms whose trials are not those that the study would ask for today."""
+    changed = []
+    for name, part in record.trials.groupby("arm", sort=False):
+        arms = [arm for arm in study.arms if arm.name == name]
+        asked = arms and [
+            dict(settings) for settings in tuning.trials_of(study, arms[0], record.preset["trials"])
+        ]
+        if asked and any(row["settings"] != asked[row["trial"]] for row in part.to_dict("records")):
+            changed.append(name)
+    return changed
 
 
 def best(study: Study, folder: Path | None = None) -> tuple[Record, list[str]]:
@@ -171,7 +183,11 @@ def best(study: Study, folder: Path | None = None) -> tuple[Record, list[str]]:
     for preset in EVIDENCE:
         if not path_of(study.name, preset, folder).exists():
             continue
-        record = load(study.name, preset, folder)
+        try:
+            record = load(study.name, preset, folder)
+        except RecordError as error:
+            notes.append(str(error))
+            continue
         if not (wrong := faults(record, study)):
             return record, notes
         notes += [f"{preset} records are stale: {reason}" for reason in wrong]
@@ -181,71 +197,14 @@ def best(study: Study, folder: Path | None = None) -> tuple[Record, list[str]]:
     )
 
 
-def provenance(device: str, seconds: float, computed: list[str]) -> dict[str, Any]:
-    """Return where and when a record was made."""
-    return {
-        "commit": commit(),
-        "source": source_hash(),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in PROVENANCE},
-        "device": device_name(device),
-        "seconds": round(seconds, 1),
-        "first_run": min(computed),
-        "last_run": max(computed),
-        "date": datetime.now(UTC).date().isoformat(),
-    }
-
-
-def device_name(device: str) -> str:
-    """Return what the device is called, "CPU" with its kind or the GPU's name."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU ({platform.machine()}), one thread a run"
-
-
-def commit() -> str:
-    """Return the commit of the source tree, with "+" if src differs from it, or "unknown"."""
-    here = Path(__file__).parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        head = git("rev-parse", "--short=12", "HEAD")
-        edited = git("status", "--porcelain", "--", str(here), f":!{here / 'papers'}/*/records")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head + ("+" if edited else "")
-
-
-def source_hash() -> str:
-    """Return the digest of the package's Python files."""
-    root = Path(__file__).parent
-    total = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return total.hexdigest()[:12]
-
-
-def cells_of(study: Study, preset: Preset) -> list[Cell]:
-    """Return the cells that a preset runs."""
-    return [cell for cell in study.cells if not preset.cells or cell.name in preset.cells]
-
-
-def arms_of(study: Study, preset: Preset) -> list[Arm]:
-    """Return the arms that a preset runs."""
-    return [arm for arm in study.arms if not preset.arms or arm.name in preset.arms]
-
-
-def _close(stored: Mapping[str, list[float]], fresh: Mapping[str, list[float]]) -> bool:
-    return all(
-        len(stored[what]) == len(fresh[what])
+def _close(stored: runs.Fingerprint, fresh: runs.Fingerprint) -> bool:
+    return stored.keys() == fresh.keys() and all(
+        len(stored[cell][what]) == len(fresh[cell][what])
         and all(
             math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
-            for a, b in zip(stored[what], fresh[what], strict=True)
+            for a, b in zip(stored[cell][what], fresh[cell][what], strict=True)
         )
+        for cell in stored
         for what, tolerance in TOLERANCES.items()
     )
 
@@ -259,10 +218,6 @@ def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
         }
         for row in table.to_dict("records")
     ]
-
-
-def _jsonable(value: Any) -> Any:
-    return json.loads(json.dumps(value))
 
 
 def _dump(content: Mapping[str, Any]) -> str:

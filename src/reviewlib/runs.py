@@ -1,7 +1,8 @@
 """One run, a pure function of its arguments; finished runs are kept in the user's cache.
 
 A run is identified by what it means (arm, settings, cell, seed, sizes, data, numerics), never by
-when or where it ran, so an interrupted study repeats only what was in flight.
+when or where it ran, so an interrupted study repeats only what was in flight. A cached run is used
+again only while the code still has the arm's fingerprint.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ from reviewlib import data
 from reviewlib.study import Arm, Cell, Preset, Sample, Study, digest
 
 Row = dict[str, Any]
+Fingerprint = dict[str, dict[str, list[float]]]
+# What the cache adds to a row, which identifies nothing.
+ORIGIN = ("claims", "computed", "commit", "device", "from_cache")
+# A fingerprint is the losses of this many steps, and the scores after them.
+TINY = Preset("fingerprint", "fashion-mnist-subset", 14, 400, 200, 50, 20, 1, 1, 1)
 Progress = Callable[[Row], None]
 
 
@@ -46,10 +52,11 @@ class Run:
     phase: Literal["tuning", "final"]
     fold: tuple[int, int] | None = None
 
-    def key(self, study: Study, checksum: str) -> str:
+    def key(self, study: Study, checksum: str, fingerprint: Fingerprint) -> str:
         """Return the digest of all that the run's result depends on."""
         return digest(
             {
+                "fingerprint": fingerprint,
                 "study": study.name,
                 "numerics": study.numerics,
                 "data": checksum,
@@ -86,23 +93,41 @@ def draw(development: data.Development, preset: Preset, cell: Cell, seed: int) -
     return Sample(*parts, classes=len(development.classes))
 
 
-def perform(study: Study, run: Run, device: str = "cpu", name: str | None = None) -> Row:
+def fingerprint(study: Study, arm: Arm) -> Fingerprint:
+    """Return, for every cell, an arm's first losses and its scores in a tiny run on the CPU.
+
+    Every knob is at the middle of its range; images are from the shipped subset.
+    """
+    settings = {knob.name: knob.at(0.5) for knob in study.knobs if knob.name in arm.knobs}
+    found = {}
+    for cell in study.cells:
+        sample = draw(data.load(TINY.data).development, TINY, cell, seed=0)
+        with one_thread():
+            out = study.run(arm, {**arm.fixed, **settings}, sample, TINY, 0)
+            scores = study.evaluate(out.model, sample.validation).values()
+        found[cell.name] = {
+            "losses": [float(f"{value:.6g}") for value in out.losses[: TINY.steps].tolist()],
+            "scores": [float(f"{value:.6g}") for value in scores],
+        }
+    return found
+
+
+def perform(study: Study, run: Run, device: str = "cpu") -> Row:
     """Train and score one run on one thread; a diverged one scores chance.
 
     Args:
         study: whose run it is.
         run: what to do.
         device: where.
-        name: data set, in place of the preset's own.
     """
-    dataset = data.load(name or run.preset.data, device)
+    dataset = data.load(run.preset.data, device)
     development = dataset.development
     sample = draw(development, run.preset, run.cell, run.seed)
     settings = {**run.arm.fixed, **dict(run.settings)}
     split = sample.validation
     if run.fold is not None:
         split = data.shrink(data.fold(dataset.test, *run.fold), run.preset.side)
-    with _one_thread():
+    with one_thread():
         out = study.run(run.arm, settings, sample, run.preset, run.seed)
         chance = {
             "accuracy": 1 / len(development.classes),
@@ -136,7 +161,6 @@ def map_runs(
     runs: Sequence[Run],
     *,
     device: str = "cpu",
-    name: str | None = None,
     jobs: int = 1,
     stamp: dict[str, str] | None = None,
     progress: Progress | None = None,
@@ -147,7 +171,6 @@ def map_runs(
         study: whose runs they are.
         runs: what to do.
         device: where each run trains.
-        name: data set, in place of the preset's own.
         jobs: processes on this machine; 1 stays in this process.
         stamp: fields added to every new row (the digest of the claims).
         progress: called with each row as it becomes known.
@@ -156,8 +179,15 @@ def map_runs(
         OSError: the cache cannot be written; raised before anything is trained.
     """
     cache = _cache(study)
-    checksums = {run.preset.data: data.load(name or run.preset.data).checksum for run in runs}
-    paths = [cache / f"{run.key(study, checksums[run.preset.data])}.json" for run in runs]
+    checksums = {name: data.load(name).checksum for name in {run.preset.data for run in runs}}
+    prints = {
+        arm.name: fingerprint(study, arm)
+        for arm in {run.arm.name: run.arm for run in runs}.values()
+    }
+    paths = [
+        cache / f"{run.key(study, checksums[run.preset.data], prints[run.arm.name])}.json"
+        for run in runs
+    ]
     rows = [_read(path) for path in paths]
     for row in rows:
         if row is not None and progress:
@@ -173,18 +203,18 @@ def map_runs(
 
     if jobs == 1:
         for index in missing:
-            save(index, perform(study, runs[index], device, name))
+            save(index, perform(study, runs[index], device))
     else:
         work = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
-            joblib.delayed(_indexed)(study, index, runs[index], device, name) for index in missing
+            joblib.delayed(_indexed)(study, index, runs[index], device) for index in missing
         )
         for index, row in work:
             save(index, row)
     return rows
 
 
-def _indexed(study: Study, index: int, run: Run, device: str, name: str | None) -> tuple[int, Row]:
-    return index, perform(study, run, device, name)
+def _indexed(study: Study, index: int, run: Run, device: str) -> tuple[int, Row]:
+    return index, perform(study, run, device)
 
 
 def _cache(study: Study) -> Path:
@@ -229,7 +259,7 @@ def _now() -> str:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One thread a run: nets this small gain nothing from more, and sums keep their order."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

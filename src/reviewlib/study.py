@@ -11,6 +11,7 @@ import json
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from reviewlib import papers
@@ -115,6 +116,10 @@ class Preset:
     cells: tuple[str, ...] = ()
     arms: tuple[str, ...] = ()
     settings_from: str | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Return the sizes as JSON knows them."""
+        return json.loads(json.dumps(asdict(self)))
 
 
 @dataclass(frozen=True)
@@ -258,6 +263,14 @@ class Study:
         """Return the cell of that name."""
         return next(cell for cell in self.cells if cell.name == name)
 
+    def arms_of(self, preset: Preset) -> list[Arm]:
+        """Return the arms that a preset runs."""
+        return [arm for arm in self.arms if not preset.arms or arm.name in preset.arms]
+
+    def cells_of(self, preset: Preset) -> list[Cell]:
+        """Return the cells that a preset runs."""
+        return [cell for cell in self.cells if not preset.cells or cell.name in preset.cells]
+
     def preset(self, name: str) -> Preset:
         """Return the preset of that name.
 
@@ -282,8 +295,12 @@ def digest(value: Any) -> str:
 
 
 def found() -> list[str]:
-    """Return the names of all studies: the folders of `reviewlib.papers`."""
-    return sorted(module.name for module in pkgutil.iter_modules(papers.__path__) if module.ispkg)
+    """Return the names of all studies: the folders of `reviewlib.papers` with a study.py."""
+    return sorted(
+        module.name
+        for module in pkgutil.iter_modules(papers.__path__)
+        if (Path(papers.__path__[0]) / module.name / "study.py").exists()
+    )
 
 
 def find(name: str) -> Study:

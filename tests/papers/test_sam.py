@@ -1,5 +1,6 @@
 import copy
 import math
+import pickle
 
 import pytest
 import pytorch_optimizer
@@ -494,3 +495,20 @@ def test_sam_rejects_a_closure_without_backward():
     optimizer = SAM(toy().parameters(), SGD, lr=0.1)
     with pytest.raises(RuntimeError, match="the closure must leave gradients"):
         optimizer.step(lambda: torch.zeros(()))
+
+
+def test_sam_survives_copying_and_pickling():
+    w = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    optimizer = SAM([w], torch.optim.SGD, rho=0.1, lr=0.1, momentum=0.9)
+    for twin in (copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
+        (v,) = twin.param_groups[0]["params"]
+
+        def closure(v=v, twin=twin):
+            twin.zero_grad()
+            loss = (v**2).sum()
+            loss.backward()
+            return loss
+
+        twin.step(closure)
+        assert twin.base_optimizer.param_groups is twin.param_groups
+        assert not torch.equal(v, w)

@@ -67,6 +67,10 @@ class SAM(torch.optim.Optimizer):
         self.norms = [m for m in modules if hasattr(m, "track_running_stats")]
         self.chunks = chunks
 
+    def __getstate__(self) -> dict:
+        """Keep the base optimizer too when this one is copied or pickled."""
+        return self.__dict__
+
     @torch.no_grad()
     def step(self, closure: Callable[..., Tensor] | None = None) -> Tensor:
         """Take one step of Algorithm 1 and return the loss at w.

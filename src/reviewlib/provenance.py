@@ -1,0 +1,66 @@
+"""Where, when and by which code a record was made; it is stored and identifies nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reviewlib import runs
+
+VERSIONS = ("torch", "numpy", "pandas", "scipy")
+
+
+def provenance(rows: Sequence[runs.Row], seconds: float) -> dict[str, Any]:
+    """Return where, when and by which code the rows of a record were made."""
+    return {
+        "commit": ", ".join(sorted({row["commit"] for row in rows})),
+        "source": source_hash(),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in VERSIONS},
+        "device": "; ".join(sorted({row["device"] for row in rows})),
+        "seconds": round(seconds, 1),
+        "first_run": min(row["computed"] for row in rows),
+        "last_run": max(row["computed"] for row in rows),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def device_name(device: str) -> str:
+    """Return what the device is called, "CPU" with its kind or the GPU's name."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU ({platform.machine()}), one thread a run"
+
+
+def commit() -> str:
+    """Return the commit of the source tree, with "+" if src differs from it, or "unknown"."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        head = git("rev-parse", "--short=12", "HEAD")
+        edited = git("status", "--porcelain", "--", str(here), f":!{here / 'papers'}/*/records")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head + ("+" if edited else "")
+
+
+def source_hash() -> str:
+    """Return the digest of the package's Python files."""
+    root = Path(__file__).parent
+    total = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()[:12]
