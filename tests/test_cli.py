@@ -6,7 +6,7 @@ import pytest
 import toy
 from typer.testing import CliRunner
 
-from reviewlib import cli, publish, records, study
+from reviewlib import cli, execution, publish, records, study
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -35,12 +35,12 @@ def test_a_study_runs_writes_its_records_and_prints_where(toy_study, tmp_path):
     assert records.faults(records.load("toy", "laptop", tmp_path), toy.study()) == []
 
 
-def test_an_interrupted_study_says_how_to_go_on(toy_study, monkeypatch):
+def test_an_interrupted_study_says_how_to_go_on(toy_study, monkeypatch, tmp_path):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("reviewlib.compare.run_study", interrupted)
-    done = call("study", "toy", "--preset", "laptop")
+    done = call("study", "toy", "--preset", "laptop", "--out", str(tmp_path))
     assert done.exit_code == 130 and "the same command goes on from here" in done.stderr
 
 
@@ -86,18 +86,36 @@ def test_the_list_as_json_has_what_other_tools_rely_on():
     assert 0 < row["quick_seconds"] <= 45 and row["title"]
 
 
+def test_an_unwritable_place_is_named_before_anything_runs(toy_study, monkeypatch, tmp_path):
+    monkeypatch.setattr("reviewlib.compare.run_study", lambda *_, **__: pytest.fail("ran"))
+    (tmp_path / "toy").write_text("a file where the folder should be")
+    done = call("study", "toy", "--preset", "laptop", "--out", str(tmp_path))
+    assert done.exit_code == 1 and "name another with --out" in " ".join(done.stderr.split())
+
+
+def test_what_cannot_be_shown_is_said_with_its_reason(toy_study):
+    done = call("verdicts")
+    assert "study toy has no valid records: none were made" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("words", [("--check", "--pull", "x.ipynb"), ("--pull", "x.py")])
+def test_pairing_refuses_what_would_lose_an_edit(words):
+    done = call("pair", *words)
+    assert done.exit_code != 0 and "Traceback" not in done.output
+
+
 def test_tables_for_people(toy_study):
     assert "A toy" in call("list").stdout
     assert "no valid records" in call("verdicts").stdout
 
 
 def outcome(state, error=None):
-    return publish.Outcome("sam", state, 1.5, error, None)
+    return execution.Outcome("sam", state, 1.5, error, None)
 
 
 def test_a_failed_notebook_fails_the_command_and_is_named(monkeypatch):
     broken = outcome("failed", "notebook sam, cell 3: ValueError: no")
-    monkeypatch.setattr(publish, "execute", lambda *_, **__: [broken])
+    monkeypatch.setattr(execution, "execute", lambda *_, **__: [broken])
     done = call("execute")
     assert done.exit_code == 1 and "notebook sam, cell 3: ValueError: no" in done.stderr
 
@@ -109,7 +127,7 @@ def test_parameters_reach_the_notebooks(monkeypatch):
         seen.update(options, names=names)
         return [outcome("executed")]
 
-    monkeypatch.setattr(publish, "execute", execute)
+    monkeypatch.setattr(execution, "execute", execute)
     assert call("execute", "sam", "-p", "preset=laptop", "-p", "seeds=5").exit_code == 0
     assert seen["names"] == ["sam"]
     assert seen["parameters"] == {"preset": "laptop", "seeds": "5"}

@@ -1,0 +1,92 @@
+"""Digests that tell whether a notebook or the book has to be made again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parent
+# Modules that shape the command line and the site, but no output of a notebook.
+OUTSIDE_NOTEBOOKS = {
+    "bookext.py",
+    "cli.py",
+    "digests.py",
+    "directives.py",
+    "execution.py",
+    "pairing.py",
+    "processes.py",
+    "publish.py",
+    "sitecheck.py",
+}
+NUMERICAL = ("torch", "numpy", "pandas", "scipy", "matplotlib", "seaborn")
+BOOK_TOOLS = ("jupyter-book", "Sphinx", "myst-nb", "sphinx-book-theme")
+
+
+def of_notebook(notebook: Mapping[str, Any], parameters: Mapping[str, str]) -> str:
+    """Return the digest of everything that a notebook's outputs follow from."""
+    package = (path for path in _files(PACKAGE) if path.name not in OUTSIDE_NOTEBOOKS)
+    return _digest(
+        {
+            "cells": [
+                (cell["cell_type"], "".join(cell["source"]), cell["metadata"].get("tags", []))
+                for cell in notebook["cells"]
+            ],
+            "parameters": dict(parameters),
+            "preset": os.environ.get("REVIEWLIB_PRESET"),
+            "python": sys.version_info[:2],
+            "versions": _versions(NUMERICAL),
+            "package": _contents(PACKAGE, package),
+        }
+    )
+
+
+def of_book(root: Path) -> str:
+    """Return the digest of everything that the built site follows from."""
+    files = [path for name in ("_config.yml", "_toc.yml") if (path := root / name).exists()]
+    for folder in ("book", "notebooks", "_executed"):
+        files += (path for path in _files(root / folder) if path.suffix != ".log")
+    return _digest(
+        {
+            "files": _contents(root, files),
+            "package": _contents(PACKAGE, _files(PACKAGE)),
+            "repository": os.environ.get("GITHUB_REPOSITORY"),
+            "versions": _versions(BOOK_TOOLS),
+        }
+    )
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return a folder's files, at any depth, without caches and hidden ones."""
+
+    def counts(path: Path) -> bool:
+        parts = path.relative_to(folder).parts
+        return path.is_file() and not any(p == "__pycache__" or p.startswith(".") for p in parts)
+
+    return sorted(path for path in folder.rglob("*") if counts(path))
+
+
+def _contents(root: Path, paths: Iterable[Path]) -> list[tuple[str, str]]:
+    return [
+        (path.relative_to(root).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in paths
+    ]
+
+
+def _versions(names: Iterable[str]) -> dict[str, str | None]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found

@@ -1,0 +1,101 @@
+"""Run child processes that do not outlive their time, an interrupt or a SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+
+class Children:
+    """Child processes, started from any thread, that can be ended all at once."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def run(
+        self,
+        command: list[str],
+        log: Path,
+        seconds: float,
+        environment: Mapping[str, str] | None = None,
+    ) -> int | None:
+        """Return a command's exit code, or None if it took too long and was killed.
+
+        Args:
+            command: the program and its arguments.
+            log: file that receives everything the command prints.
+            seconds: limit of wall time.
+            environment: variables to set beside those of this process.
+        """
+        with log.open("wb") as sink:
+            with self._lock:
+                if self._stopped:
+                    return -signal.SIGKILL  # as if it had been running
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | (environment or {}),
+                    process_group=0,
+                )
+                self._running.add(process)
+            try:
+                return process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                return None
+            finally:
+                _kill(process)
+                process.wait()
+                with self._lock:
+                    self._running.discard(process)
+
+    def stop(self) -> None:
+        """Kill everything that runs; nothing starts afterwards."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                _kill(process)
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Make SIGTERM raise SystemExit in the main thread, so that children are ended too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process, if it runs, and all that it started.
+
+    Its group is not enough: a kernel lives in one of its own.
+    """
+    if process.poll() is not None:
+        return
+    family = []
+    with suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid).children(recursive=True)
+    for member in family:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

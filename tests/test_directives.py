@@ -1,0 +1,109 @@
+"""The cards and the ledger, as they come out in the pages."""
+
+import base64
+import json
+
+import pytest
+import smallbook
+from smallbook import ROW, SVG, TEXT
+
+from reviewlib import directives
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+HOSTILE = '<script>alert(1)</script> **bold** `code` {cite}`x` & "quoted"'
+HOSTILE_KEYS = (
+    "title", "statement", "source", "reported", "metric", "preset", "device", "verdict",
+)  # fmt: skip
+UNTESTED = dict.fromkeys(("mean", "lo", "hi", "level", "n", "preset", "device", "commit"))
+HOSTILE_ROW = ROW | dict.fromkeys(HOSTILE_KEYS, HOSTILE)
+ROWS = [
+    ROW,
+    ROW | UNTESTED | {"verdict": "out of scope", "primary": False, "reported": None},
+    ROW | {"verdict": None, "primary": False},
+    ROW | UNTESTED | {"verdict": None, "stale": True},
+    HOSTILE_ROW,
+    HOSTILE_ROW | {"paper": "<img src=x onerror=alert(1)>"},
+]
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    root = tmp_path_factory.mktemp("book")
+    copies = {"a": smallbook.executed(picture=("image/svg+xml", SVG))}
+    pages, warnings = smallbook.build(root, lambda: ROWS, copies)
+    assert warnings == ""
+    return root, pages
+
+
+def test_hostile_text_is_shown_and_never_interpreted(book):
+    root, pages = book
+    for name in ("index", "ledger"):
+        assert "<script>alert" not in pages[name]
+        assert "&lt;script&gt;alert(1)&lt;/script&gt; **bold** `code`" in pages[name]
+        assert "<img src=x" not in pages[name]
+    rows = json.loads((root / "out" / "_static" / "verdicts.json").read_text())
+    assert rows == ROWS
+
+
+def test_the_ledger_shows_points_intervals_and_what_was_not_tested(book):
+    page = book[1]["ledger"]
+    for text in ("+1.23 points", "[+0.40, +2.06]", "n = 10", "95% interval", "margin 1.00 points"):
+        assert text in page
+    for text in ("not measured", "not tested", "no number", "exploratory", "no valid records"):
+        assert text in page
+    assert "no evidence yet" in page
+    assert 'class="verdict verdict-out-of-scope"' in page
+    assert page.count("claim-primary") == 4
+    assert page.count("claim-secondary") == 2
+    assert 'href="../notebooks/a.html"' in page
+
+
+def test_a_card_shows_the_picture_and_only_the_primary_claims(book):
+    root, pages = book
+    assert 'alt="nine by nine"' in pages["index"]
+    assert (root / "out" / "_images" / "card-a.svg").read_text() == SVG
+    assert "no evidence yet" in pages["index"]
+    assert "out of scope" not in pages["index"]
+
+
+def test_a_chapter_that_was_not_run_has_a_card_without_picture_and_verdict(tmp_path):
+    pages, _ = smallbook.build(tmp_path, list, {"a": None})
+    assert "A chapter" in pages["index"]
+    assert "No verdict yet." in pages["index"]
+    assert "<img" not in pages["index"]
+    assert "No claim has been put to the test yet." in pages["ledger"]
+
+
+def test_a_ledger_that_cannot_be_computed_warns_and_leaves_the_pages(tmp_path):
+    def ledger():
+        raise RuntimeError("no records")
+
+    pages, warnings = smallbook.build(tmp_path, ledger, {"a": smallbook.executed()})
+    assert warnings.count("the verdicts cannot be computed: RuntimeError: no records") == 1
+    assert "could not be computed" in pages["ledger"]
+    assert "could not be computed" in pages["index"]
+    assert "A chapter" in pages["index"]
+
+
+def test_numbers_outside_accuracy_keep_their_unit():
+    row = ROW | {"metric": "sharpness", "mean": -0.4, "lo": -0.61234, "hi": -0.2, "margin": 0.1}
+    assert directives.measured(row) == ("−0.4", "[−0.612, −0.2]")
+    assert directives.conditions(row)[-1] == "margin 0.1"
+    ratio = ROW | {"scale": "log ratio", "mean": 0.6931, "lo": 0.5, "hi": 0.9, "margin": 0.0953}
+    assert directives.measured(ratio) == ("×2", "[×1.65, ×2.46]")
+    assert directives.conditions(ratio)[-1] == "margin ×1.1"
+    assert directives.measured(ROW | {"lo": None}) == ("+1.23 points", "")
+
+
+def test_the_card_shows_the_tagged_picture_else_the_first(tmp_path):
+    path = tmp_path / "a.ipynb"
+    png = base64.b64encode(b"png").decode()
+    notebook = json.loads(smallbook.executed(TEXT, ("image/svg+xml", SVG)))
+    other = json.loads(smallbook.executed(TEXT, ("image/png", png)))["cells"][1]
+    notebook["cells"].append(other)
+    path.write_text(json.dumps(notebook))
+    assert directives._picture(path) == (".svg", SVG.encode(), "nine by nine")
+    other["metadata"]["tags"] = ["card"]
+    path.write_text(json.dumps(notebook))
+    assert directives._picture(path) == (".png", b"png", "nine by nine")

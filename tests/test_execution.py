@@ -1,0 +1,166 @@
+"""Notebooks that run, raise, hang and die, each through papermill and a kernel."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from test_processes import PARENT, gone, wait_for
+
+from reviewlib import digests, execution, pairing
+
+TOP = """# %% [markdown]
+# # Title
+
+# %% tags=["parameters"]
+import os
+
+preset = os.environ.get("REVIEWLIB_PRESET", "quick")
+n: int = 3
+
+# %%
+print(preset, n + 1)
+"""
+ENDS = {
+    "dies": "# %%\nos._exit(3)\n",
+    "fine": "# %%\n# only a comment\n",
+    "hangs": "# %%\nimport time\n\ntime.sleep(60)\n",
+    "raises": "# %%\nx = 1\n\n# %%\nraise OSError('no such thing\\nsecond line')\n",
+}
+
+
+def notebook(root, name, end):
+    folder = root / "notebooks"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.ipynb").write_text(pairing.to_ipynb(TOP + "\n" + end))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_package(tmp_path_factory):
+    # the key then depends on nothing that another test run may be writing
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digests, "PACKAGE", tmp_path_factory.mktemp("package"))
+        patch.setattr(execution, "CELL_SECONDS", 2)
+        patch.delenv("REVIEWLIB_PRESET", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Four notebooks, two at a time; one of them has an older good copy."""
+    root = tmp_path_factory.mktemp("book")
+    for name, end in ENDS.items():
+        notebook(root, name, end)
+    (root / "_executed").mkdir()
+    (root / "_executed" / "dies.ipynb").write_text("the last good copy")
+    told = []
+    outcomes = execution.execute(
+        root, jobs=2, parameters={"n": "5"}, report=lambda *event: told.append(event[:2])
+    )
+    return root, {outcome.name: outcome for outcome in outcomes}, told
+
+
+def test_a_good_notebook_is_executed_with_its_parameters(ran):
+    root, outcomes, told = ran
+    assert outcomes["fine"].state == "executed"
+    assert outcomes["fine"].seconds > 0
+    done = json.loads((root / "_executed" / "fine.ipynb").read_text())
+    assert done["cells"][3]["outputs"][0]["text"] == ["quick 6\n"]
+    assert done["cells"][2]["metadata"]["tags"] == ["injected-parameters", "remove-cell"]
+    assert done["metadata"]["reviewlib"]["parameters"] == {"n": "5"}
+    assert "papermill" not in json.dumps(done)
+    assert ("fine", "running") in told
+    assert ("fine", "executed") in told
+
+
+def test_a_raising_cell_fails_in_one_line_and_stops_nothing(ran):
+    root, outcomes, _ = ran
+    outcome = outcomes["raises"]
+    assert (outcome.state, outcome.cell) == ("failed", 5)
+    assert outcome.error.startswith("notebook raises, cell 5: OSError: no such thing")
+    assert "\n" not in outcome.error
+    assert not (root / "_executed" / "raises.ipynb").exists()
+    assert (root / "_executed" / "raises.log").stat().st_size > 0
+
+
+def test_a_killed_kernel_is_not_taken_for_success_and_keeps_the_last_good_copy(ran):
+    root, outcomes, _ = ran
+    outcome = outcomes["dies"]
+    assert (outcome.state, outcome.cell) == ("failed", 4)
+    assert "kernel died" in outcome.error
+    assert (root / "_executed" / "dies.ipynb").read_text() == "the last good copy"
+    assert not [path for path in (root / "_executed").iterdir() if path.name.startswith(".")]
+
+
+def test_a_cell_that_takes_too_long_is_named(ran):
+    outcome = ran[1]["hangs"]
+    assert (outcome.state, outcome.cell) == ("failed", 4)
+    assert "the cell took more than 2 s" in outcome.error
+
+
+def test_equal_runs_are_byte_identical_and_unchanged_ones_are_skipped(ran):
+    root = ran[0]
+    copy = root / "_executed" / "fine.ipynb"
+    first, start = copy.read_bytes(), time.monotonic()
+    (outcome,) = execution.execute(root, ["fine"], parameters={"n": "5"})
+    assert outcome == execution.Outcome("fine", "unchanged")
+    assert time.monotonic() - start < 0.5
+    (outcome,) = execution.execute(root, ["fine"], parameters={"n": "5"}, force=True)
+    assert outcome.state == "executed"
+    assert copy.read_bytes() == first
+
+
+def test_unknown_names_are_refused_before_anything_runs(tmp_path):
+    notebook(tmp_path, "a", ENDS["fine"])
+    with pytest.raises(ValueError, match="no parameter 'profil'; it has n, preset"):
+        execution.execute(tmp_path, parameters={"profil": "quick", "n": "1"})
+    with pytest.raises(ValueError, match="no notebook is called 'b'; there are: a"):
+        execution.execute(tmp_path, ["b"])
+    with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):
+        execution.execute(tmp_path, jobs=0)
+    assert not (tmp_path / "_executed").exists()
+
+
+def test_a_notebook_that_takes_too_long_is_killed(tmp_path, monkeypatch):
+    notebook(tmp_path, "slow", ENDS["hangs"])
+    monkeypatch.setattr(execution, "NOTEBOOK_SECONDS", 0.2)
+    monkeypatch.setattr(execution, "_warm_font_cache", lambda: None)
+    (outcome,) = execution.execute(tmp_path)
+    assert outcome.seconds < 10
+    assert outcome.error == "notebook slow: took more than 0.2 s (log: _executed/slow.log)"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "cell"),
+    [(0, "the cell was never run", 3), (-9, "papermill ended with -9: Executing Cell 4---", 3)],
+)
+def test_a_run_without_an_error_output_is_not_taken_for_success(tmp_path, code, message, cell):
+    notebook(tmp_path, "a", ENDS["fine"])
+    source = tmp_path / "notebooks" / "a.ipynb"
+    cells = json.loads(source.read_text())["cells"]
+    cells[1]["execution_count"] = 1
+    (tmp_path / "copy.ipynb").write_text(json.dumps({"cells": cells}) if code == 0 else '{"cel')
+    log = ["Executing Cell 4---", ""]
+    fault = execution._fault(code, log, source, tmp_path / "copy.ipynb", injected=True)
+    assert fault == (message, cell)
+
+
+def test_sigterm_ends_the_kernels_too(tmp_path):
+    for name in "ab":
+        notebook(tmp_path, name, ENDS["fine"])
+    program = (
+        "import sys\n"
+        "from reviewlib import execution\n"
+        "execution._warm_font_cache = lambda: None\n"
+        f"execution._papermill = lambda *_: [sys.executable, '-c', {PARENT!r}]\n"
+        f"execution.execute({str(tmp_path)!r}, jobs=1)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program])
+    log = tmp_path / "_executed" / "a.log"
+    assert wait_for(lambda: log.exists() and log.read_text().endswith("\n"), 20)
+    process.terminate()
+    assert process.wait(10) == 128 + signal.SIGTERM
+    assert wait_for(lambda: gone(int(log.read_text())))
+    assert not (tmp_path / "_executed" / "b.log").exists()
