@@ -14,7 +14,6 @@ $(VENV)/.installed: requirements.txt constraints.txt pyproject.toml
 
 book: $(VENV)/.installed
 	$(BIN)/reviewlib build
-	@echo "open $(CURDIR)/_build/html/index.html"
 
 test: lint
 	$(BIN)/python -m pytest --nbmake -n 2
