@@ -68,11 +68,12 @@ def show(fig: Figure, *, caption: str, alt: str, table: pd.DataFrame) -> None:
     svg = themed(fig)
     plt.close(fig)
     image = base64.b64encode(svg.encode()).decode()
+    what = re.split("[.;]", caption)[0].lower()
     page = (
         f'<figure class="trial-figure"><img class="dark-light" alt="{html.escape(alt)}" '
         f'src="data:image/svg+xml;base64,{image}">'
         f"<figcaption>{html.escape(caption)}</figcaption>"
-        f"{folded(f'The numbers: {caption.split(chr(46))[0].lower()}', table)}"
+        f"{folded(f'The numbers: {what}', table)}"
         "</figure>"
     )
     display({"text/html": page, "image/svg+xml": svg, "text/plain": alt}, raw=True)
