@@ -7,7 +7,7 @@ import pytest
 import toy
 from IPython.display import Markdown
 
-from reviewlib import chapter, checklist, compare, figures, records, tables, verdicts
+from reviewlib import chapter, checklist, compare, figures, records, tables, units, verdicts
 
 HOSTILE = '<script>alert("x")</script>'
 
@@ -40,9 +40,14 @@ def test_source_is_what_runs_and_its_body_stays_indented():
 
 
 def test_numbers_are_written_one_way():
-    assert tables.points(0.01234) == "+1.23"
-    assert tables.points(-0.005, 1) == "−0.5"
-    assert tables.percent(0.95) == "95%" and tables.percent(1 - 0.05 / 3) == "98.3%"
+    assert units.with_unit(0.01234, "accuracy") == "+1.23 points"
+    assert units.effect(-0.005, "early_accuracy") == "−0.50"
+    assert units.with_unit(-0.1234, "nll") == "−0.123"
+    assert units.with_unit(0.6931, "nll", "log ratio") == "×2"
+    assert units.effect(0.01, "accuracy", signed=False) == "1.00"
+    assert units.drawn("early_accuracy") == (100, "paired difference in test accuracy, points")
+    assert units.drawn("nll", "log ratio") == (1, "paired log ratio of test nll")
+    assert units.percent(0.95) == "95%" and units.percent(1 - 0.05 / 3) == "98.3%"
 
 
 def test_every_text_in_a_table_is_escaped_and_verdicts_wear_their_badge():
@@ -98,7 +103,7 @@ def test_the_trials_figure_shows_every_trial(page, record):
 
 def test_sentences_are_made_from_the_verdicts(page, record):
     (out,) = verdicts.judge_all(page.study, record.rows)
-    assert tables.points(out.interval.mean) in page.says("better")
+    assert units.with_unit(out.interval.mean, "accuracy") in page.says("better")
     assert "n = 3" in page.says("better") and "95% interval" in page.says("better")
     assert page.verdict("better") == out.verdict
 

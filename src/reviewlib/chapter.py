@@ -13,7 +13,18 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from reviewlib import checklist, compare, figures, records, runs, stats, study, tables, verdicts
+from reviewlib import (
+    checklist,
+    compare,
+    figures,
+    records,
+    runs,
+    stats,
+    study,
+    tables,
+    units,
+    verdicts,
+)
 from reviewlib.study import Preset, Study
 
 
@@ -143,24 +154,28 @@ class Chapter:
 
     def says(self, name: str) -> str:
         """Return a claim's paired difference in words, for a sentence of the page."""
-        interval = self.verdicts[name].interval
+        claim, interval = self.verdicts[name].claim, self.verdicts[name].interval
+        of = claim.metric, claim.scale
+        lo, hi = (units.effect(end, *of) for end in (interval.lo, interval.hi))
         return (
-            f"{tables.points(interval.mean)} points ({tables.percent(interval.level)} interval "
-            f"{tables.points(interval.lo)} to {tables.points(interval.hi)}, n = {interval.n})"
+            f"{units.with_unit(interval.mean, *of)} ({units.percent(interval.level)} interval "
+            f"{lo} to {hi}, n = {interval.n})"
         )
 
     def notices(self, name: str) -> str:
         """Return the smallest gain that would mostly be called supported, in words."""
-        effect = self.verdicts[name].detectable
-        return "no gain reliably" if effect is None else f"{tables.points(effect)} points"
+        claim, effect = self.verdicts[name].claim, self.verdicts[name].detectable
+        if effect is None:
+            return "no gain reliably"
+        return units.with_unit(effect, claim.metric, claim.scale)
 
     def difference(self, arm: str, other: str, cell: str, metric: str = "accuracy") -> str:
         """Return a paired difference that no claim declares, in words, marked as such."""
         values = stats.contrast(self.record.rows, ((1, arm, cell), (-1, other, cell)), metric)
         interval = stats.t_interval(values)
         return (
-            f"{tables.points(interval.mean)} points (looked at after the fact; "
-            f"{tables.interval_text(interval)}, n = {interval.n})"
+            f"{units.with_unit(interval.mean, metric)} (looked at after the fact; "
+            f"{tables.interval_text(interval, metric)}, n = {interval.n})"
         )
 
     def verdict(self, name: str) -> str:
@@ -223,9 +238,9 @@ class Chapter:
         """Display the paired contrasts of the named claims."""
         outs = [self.verdicts[name] for name in names]
         fig, data = figures.contrasts(outs, [tables.contrast_label(self.study, o) for o in outs])
-        levels = ", ".join(sorted({tables.percent(out.interval.level) for out in outs}))
+        levels = ", ".join(sorted({units.percent(out.interval.level) for out in outs}))
         means = "; ".join(
-            f"{row['contrast']} {row['mean, points']} ({row['low']} to {row['high']})"
+            f"{row['contrast']} {row['mean']} ({row['low']} to {row['high']})"
             for row in data.to_dict("records")
         )
         figures.show(
@@ -233,7 +248,7 @@ class Chapter:
             caption="Paired differences. Each gray point is one seed; blue is the mean with its "
             f"interval ({levels}); green is the margin, the smallest effect that would matter. "
             f"{self._stamp}",
-            alt=f"Paired differences in points: {means}",
+            alt=f"Paired differences: {means}",
             table=data,
         )
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reviewlib import stats
+from reviewlib import stats, units
 from reviewlib.records import Record
 from reviewlib.study import CORE_ROLES, Study
-from reviewlib.tables import percent, points
 
 # A net that a linear model nearly matches is no baseline.
 HEALTHY = 0.01
@@ -49,7 +48,7 @@ def _before(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
         (
             "2. A healthy baseline",
             bool(lead > HEALTHY),
-            f"at least {points(lead)} points above logistic regression in every cell, "
+            f"{units.with_unit(lead, 'accuracy')} or more above logistic regression in a cell, "
             f"paired over {both['seed'].nunique()} seeds",
         ),
         (
@@ -78,7 +77,7 @@ def _after(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
     seeds = arms["seed"].apply(frozenset)
     expected = len(study.arms) * len(study.cells) * record.preset["seeds"]
     diverged = int(rows["diverged_at"].notna().sum())
-    level = percent(stats.simultaneous_level(len(study.primary)))
+    level = units.percent(stats.simultaneous_level(len(study.primary)))
     combined = any(arm.role == "combination" for arm in study.arms)
     return [
         (

@@ -153,18 +153,18 @@ def verdicts(as_json: AsJson = False) -> None:
 
 def _verdict_table(rows: list[dict]) -> Table:
     """Return one paper's claims; every cell folds rather than being cut."""
+    from reviewlib import units
+
     made = [str(rows[0][key]) for key in ("preset", "device", "commit") if rows[0][key]]
     table = Table(title=f"{rows[0]['paper']}: {', '.join(made)}", title_justify="left")
-    for heading in ("claim", "points", "interval", "n", "verdict"):
+    for heading in ("claim", "effect", "interval", "n", "verdict"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         shown = ["–", "–", "–"]
         if row["mean"] is not None:
-            shown = [
-                f"{100 * row['mean']:+.2f}",
-                f"{100 * row['lo']:+.2f} to {100 * row['hi']:+.2f}",
-                str(row["n"]),
-            ]
+            of = row["metric"], row["scale"]
+            mean, lo, hi = (units.effect(row[key], *of) for key in ("mean", "lo", "hi"))
+            shown = [mean, f"{lo} to {hi}", str(row["n"])]
         word = row["verdict"] or ("no valid records" if row["stale"] else "exploratory")
         table.add_row(row["claim"], *shown, word)
     return table

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import os
 import re
 from functools import lru_cache
@@ -16,6 +15,8 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
+
+from reviewlib import units
 
 log = logging.getLogger(__name__)
 
@@ -134,40 +135,25 @@ def measured(row: dict[str, Any]) -> tuple[str, str]:
     """Return a row's mean with its unit, and its interval: points, factors or plain numbers."""
     if row["mean"] is None:
         return "not measured", ""
-    mean = _number(row, row["mean"], signed=True)
-    interval = ""
-    if row["lo"] is not None and row["hi"] is not None:
-        lo, hi = (_number(row, row[end], signed=True) for end in ("lo", "hi"))
-        interval = f"[{lo}, {hi}]"
-    return f"{mean}{_unit(row)}", interval
+    of = row["metric"], row["scale"]
+    mean = units.with_unit(row["mean"], *of)
+    if row["lo"] is None or row["hi"] is None:
+        return mean, ""
+    lo, hi = (units.effect(row[end], *of) for end in ("lo", "hi"))
+    return mean, f"[{lo}, {hi}]"
 
 
 def conditions(row: dict[str, Any]) -> list[str]:
     """Return what a row's test was: metric, n, level of the interval, margin."""
     if row["mean"] is None:
         return []
-    lines = [row["metric"], f"n = {row['n']}"]
+    lines = [row["metric"].replace("_", " "), f"n = {row['n']}"]
     if row["level"] is not None:
-        lines.append(f"{100 * row['level']:.4g}% interval")
+        lines.append(f"{units.percent(row['level'])} interval")
     if row["margin"] is not None:
-        lines.append(f"margin {_number(row, row['margin'])}{_unit(row)}")
+        margin = units.with_unit(row["margin"], row["metric"], row["scale"], signed=False)
+        lines.append(f"margin {margin}")
     return lines
-
-
-def _unit(row: dict[str, Any]) -> str:
-    return " points" if "accuracy" in row["metric"] and row["scale"] == "difference" else ""
-
-
-def _number(row: dict[str, Any], value: float, *, signed: bool = False) -> str:
-    """Return a contrast as a reader sees it: in points, as a factor, or as it is."""
-    sign = "+" if signed else ""
-    if row["scale"] == "log ratio":
-        text = f"×{math.exp(value):.3g}"
-    elif _unit(row):
-        text = f"{100 * value:{sign}.2f}"
-    else:
-        text = f"{value:{sign}.3g}"
-    return text.replace("-", "\N{MINUS SIGN}")
 
 
 @lru_cache(maxsize=1)

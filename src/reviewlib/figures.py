@@ -19,7 +19,7 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reviewlib import stats
+from reviewlib import stats, units
 from reviewlib.records import Record
 from reviewlib.study import Study
 from reviewlib.tables import folded, settings_text
@@ -220,26 +220,24 @@ def contrasts(verdicts: Sequence[Verdict], labels: Sequence[str]) -> tuple[Figur
     fig, axes = panels(1, 0.56 * len(verdicts) + 0.7)
     axis, table, places = axes[0, 0], [], range(len(verdicts), 0, -1)
     for place, label, out in zip(places, labels, verdicts, strict=True):
-        _seeds_and_interval(axis, 100 * out.values, place, out.interval, 100)
-        margin = 100 * out.claim.margin
-        axis.plot([margin] * 2, [place - 0.28, place + 0.28], color=GREEN, lw=2)
-        table.append(
-            {
-                "contrast": label,
-                "mean, points": round(100 * out.interval.mean, 2),
-                "low": round(100 * out.interval.lo, 2),
-                "high": round(100 * out.interval.hi, 2),
-                "level, %": round(100 * out.interval.level, 2),
-                "n": out.interval.n,
-                "margin, points": margin,
-            }
-        )
+        claim, interval = out.claim, out.interval
+        times, axis_label = units.drawn(claim.metric, claim.scale)
+        _seeds_and_interval(axis, times * out.values, place, interval, times)
+        axis.plot([times * claim.margin] * 2, [place - 0.28, place + 0.28], color=GREEN, lw=2)
         # above its row: beside it, a long label would shrink the picture on a phone
         axis.text(0, place + 0.36, label, transform=axis.get_yaxis_transform(), fontsize=8)
+        ends = {"mean": interval.mean, "low": interval.lo, "high": interval.hi}
+        of = claim.metric, claim.scale
+        table.append(
+            {"contrast": label}
+            | {name: units.effect(value, *of) for name, value in ends.items()}
+            | {"level, %": round(100 * interval.level, 2), "n": interval.n}
+            | {"margin": units.effect(claim.margin, *of)}
+        )
     axis.axvline(0, color=INK, lw=1)
     axis.set_yticks([])
     axis.set_ylim(0.5, len(verdicts) + 0.7)
-    axis.set(xlabel="paired difference in test accuracy, points")
+    axis.set(xlabel=axis_label)
     return fig, pd.DataFrame(table)
 
 

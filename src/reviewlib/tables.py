@@ -7,22 +7,10 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from reviewlib import stats
+from reviewlib import stats, units
 from reviewlib.records import Record
 from reviewlib.study import CORE_ROLES, Claim, Study
 from reviewlib.verdicts import GAIN_VERDICTS, Verdict
-
-MINUS = "\N{MINUS SIGN}"
-
-
-def points(value: float, digits: int = 2) -> str:
-    """Return a difference of fractions in points, signed: 0.0123 -> "+1.23"."""
-    return f"{100 * value:+.{digits}f}".replace("-", MINUS)
-
-
-def percent(level: float) -> str:
-    """Return a level without needless zeros: 0.98333 -> "98.3%"."""
-    return f"{100 * level:.1f}".removesuffix(".0") + "%"
 
 
 def settings_text(settings: Mapping[str, float]) -> str:
@@ -30,10 +18,10 @@ def settings_text(settings: Mapping[str, float]) -> str:
     return ", ".join(f"{knob} {value:g}" for knob, value in settings.items())
 
 
-def interval_text(interval: stats.Interval) -> str:
-    """Return an interval of fractions in points, with its level."""
-    ends = f"{points(interval.lo)} to {points(interval.hi)}"
-    return f"{ends} ({percent(interval.level)})"
+def interval_text(interval: stats.Interval, metric: str, scale: str = "difference") -> str:
+    """Return the ends of an interval as effects, with its level."""
+    lo, hi = (units.effect(end, metric, scale) for end in (interval.lo, interval.hi))
+    return f"{lo} to {hi} ({units.percent(interval.level)})"
 
 
 def markup(frame: pd.DataFrame) -> str:
@@ -86,7 +74,7 @@ def arms(study: Study, record: Record) -> pd.DataFrame:
 def protocol(study: Study, record: Record) -> pd.DataFrame:
     """Return the sizes of the experiment, as the record states them."""
     sizes = record.preset
-    level = percent(stats.simultaneous_level(len(study.primary)))
+    level = units.percent(stats.simultaneous_level(len(study.primary)))
     rows = {
         "data": f"{record.data['name']}, SHA-256 {record.data['checksum'][:12]}…",
         "training images a run": f"{sizes['train']:,}, another subset for every seed",
@@ -165,7 +153,7 @@ def contrast_label(study: Study, out: Verdict) -> str:
 def _terms(study: Study, claim: Claim) -> str:
     """Return a contrast in words: "SAM − SGD, twice the steps"."""
     terms = " ".join(
-        f"{'+' if weight > 0 else MINUS} {study.arm(arm).label}"
+        f"{'+' if weight > 0 else units.MINUS} {study.arm(arm).label}"
         for weight, arm, _ in claim.contrast
     )
     return terms.removeprefix("+ ")
@@ -174,13 +162,14 @@ def _terms(study: Study, claim: Claim) -> str:
 def _contrast(out: Verdict) -> dict[str, str]:
     gone, runs = out.diverged
     word = out.verdict or "exploratory"
+    of = out.claim.metric, out.claim.scale
     return {
         "claim": out.claim.statement,
         "verdict": f"{word} ({gone} of {runs} runs diverged)" if gone else word,
-        "difference, points": points(out.interval.mean),
-        "interval": interval_text(out.interval),
+        "effect": units.with_unit(out.interval.mean, *of),
+        "interval": interval_text(out.interval, *of),
         "n": str(out.interval.n),
-        "margin": points(out.claim.margin),
+        "margin": units.effect(out.claim.margin, *of),
     }
 
 
@@ -188,7 +177,7 @@ def _power(out: Verdict) -> str:
     """Return the detectable effect, and the seeds that an inconclusive claim would need."""
     text = "not shown below 5 seeds"
     if out.detectable is not None:
-        text = f"{points(out.detectable)} points"
+        text = units.with_unit(out.detectable, out.claim.metric, out.claim.scale)
     if out.verdict == "inconclusive":
         text += f"; about {out.to_settle} seeds would settle it" if out.to_settle else ""
     return text
@@ -208,5 +197,5 @@ def _test(study: Study, claim: Claim) -> str:
     if claim.kind == "out of scope":
         return f"none here: {claim.why}"
     cell = study.cell(claim.contrast[0][2]).label
-    margin = f"margin {points(claim.margin, 1)} points ({claim.margin_reason})"
-    return f"{_terms(study, claim)}, {cell}; {margin}"
+    margin = units.with_unit(claim.margin, claim.metric, claim.scale)
+    return f"{_terms(study, claim)}, {cell}; margin {margin} ({claim.margin_reason})"
