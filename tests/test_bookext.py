@@ -3,13 +3,10 @@
 import json
 from types import SimpleNamespace
 
-import pytest
 import smallbook
 from smallbook import ROW, SVG, TEXT
 
 from reviewlib import bookext, pairing
-
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 def test_the_executed_copy_is_shown_and_nothing_is_loaded_from_elsewhere(tmp_path):

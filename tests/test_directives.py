@@ -9,8 +9,6 @@ from smallbook import ROW, SVG, TEXT
 
 from reviewlib import directives
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
 HOSTILE = '<script>alert(1)</script> **bold** `code` {cite}`x` & "quoted"'
 HOSTILE_KEYS = (
     "title", "statement", "source", "reported", "metric", "preset", "device", "verdict",
