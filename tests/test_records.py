@@ -207,9 +207,12 @@ def test_without_valid_records_there_is_an_error_that_says_why(record, tmp_path)
         records.best(OF, tmp_path)
 
 
-def test_settings_can_come_from_a_larger_preset(record, own_cache, monkeypatch):
+def test_settings_can_come_from_a_larger_preset(record, own_cache, tmp_path):
     quick = replace(toy.TINY, name="quick", settings_from="laptop", trials=1)
-    monkeypatch.setattr(compare.records, "load", lambda *_: record)
-    fresh = compare.run_study(toy.study(presets=(quick, toy.TINY)), quick)
+    records.save(record, tmp_path)
+    of = toy.study(presets=(quick, toy.TINY))
+    with pytest.raises(RecordError, match="no records at"):
+        compare.run_study(of, quick, folder=tmp_path / "elsewhere")
+    fresh = compare.run_study(of, quick, folder=tmp_path)
     both = fresh.rows.merge(record.rows, on=["arm", "cell", "seed"], suffixes=("", "_large"))
     assert (both["settings"] == both["settings_large"]).all()

@@ -59,7 +59,7 @@ def run_study(
         preset: at which sizes.
         device: where each run trains.
         jobs: processes on this machine.
-        folder: where the records of `preset.settings_from` lie; the package's own if None.
+        folder: where to look first for the records of `preset.settings_from`.
         progress: called with each finished run.
 
     Raises:
@@ -67,9 +67,7 @@ def run_study(
     """
     start = time.perf_counter()
     arms, cells = study.arms_of(preset), study.cells_of(preset)
-    source = None
-    if preset.settings_from is not None:
-        source = records.load(study.name, preset.settings_from, folder).trials
+    source = _settings_source(study, preset, folder)
     origin = {"commit": provenance.commit(), "device": provenance.device_name(device)}
 
     def run_all(batch: Sequence[runs.Run], **stamp: str) -> list[runs.Row]:
@@ -77,15 +75,12 @@ def run_study(
         return runs.map_runs(study, batch, device=device, jobs=jobs, stamp=stamp, progress=progress)
 
     trials = tuning.tune(study, preset, arms, cells, run_all)
+    settings = trials if source is None else source
     final = [
         runs.Run(
             arm,
             cell,
-            tuple(
-                tuning.settings_of(
-                    trials if source is None else source, arm.name, cell.name
-                ).items()
-            ),
+            tuple(tuning.settings_of(settings, arm.name, cell.name).items()),
             seed,
             preset,
             "final",
@@ -111,6 +106,15 @@ def run_study(
         floor=floor(study, preset, cells),
         fingerprints={arm.name: runs.fingerprint(study, arm) for arm in arms},
     )
+
+
+def _settings_source(study: Study, preset: Preset, folder: Path | None) -> pd.DataFrame | None:
+    """Return the trials that the final settings come from; None for this preset's own."""
+    if preset.settings_from is None:
+        return None
+    if folder and not records.path_of(study.name, preset.settings_from, folder).exists():
+        folder = None
+    return records.load(study.name, preset.settings_from, folder).trials
 
 
 def runs_in(study: Study, preset: Preset) -> int:
