@@ -163,8 +163,8 @@ def _verdict_table(rows: list[dict]) -> Table:
         shown = ["–", "–", "–"]
         if row["mean"] is not None:
             of = row["metric"], row["scale"]
-            mean, lo, hi = (units.effect(row[key], *of) for key in ("mean", "lo", "hi"))
-            shown = [mean, f"{lo} to {hi}", str(row["n"])]
+            lo, hi = (units.effect(row[key], *of) for key in ("lo", "hi"))
+            shown = [units.with_unit(row["mean"], *of), f"{lo} to {hi}", str(row["n"])]
         word = row["verdict"] or ("no valid records" if row["stale"] else "exploratory")
         table.add_row(row["claim"], *shown, word)
     return table
