@@ -68,11 +68,20 @@ def run_study(
     start = time.perf_counter()
     arms, cells = study.arms_of(preset), study.cells_of(preset)
     source = _settings_source(study, preset, folder)
+    prints = {arm.name: runs.fingerprint(study, arm) for arm in arms}
     origin = {"commit": provenance.commit(), "device": provenance.device_name(device)}
 
     def run_all(batch: Sequence[runs.Run], **stamp: str) -> list[runs.Row]:
         stamp |= origin
-        return runs.map_runs(study, batch, device=device, jobs=jobs, stamp=stamp, progress=progress)
+        return runs.map_runs(
+            study,
+            batch,
+            device=device,
+            jobs=jobs,
+            stamp=stamp,
+            fingerprints=prints,
+            progress=progress,
+        )
 
     trials = tuning.tune(study, preset, arms, cells, run_all)
     settings = trials if source is None else source
@@ -104,7 +113,7 @@ def run_study(
         trials=trials,
         rows=pd.DataFrame(rows).drop(columns=list(runs.ORIGIN)),
         floor=floor(study, preset, cells),
-        fingerprints={arm.name: runs.fingerprint(study, arm) for arm in arms},
+        fingerprints=prints,
     )
 
 

@@ -13,7 +13,7 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,6 +163,7 @@ def map_runs(
     device: str = "cpu",
     jobs: int = 1,
     stamp: dict[str, str] | None = None,
+    fingerprints: Mapping[str, Fingerprint] | None = None,
     progress: Progress | None = None,
 ) -> list[Row]:
     """Return the rows of all runs, in order; those in the cache are not repeated.
@@ -173,6 +174,7 @@ def map_runs(
         device: where each run trains.
         jobs: processes on this machine; 1 stays in this process.
         stamp: fields added to every new row (the digest of the claims).
+        fingerprints: of every arm, where they are known already.
         progress: called with each row as it becomes known.
 
     Raises:
@@ -180,10 +182,7 @@ def map_runs(
     """
     cache = _cache(study)
     checksums = {name: data.load(name).checksum for name in {run.preset.data for run in runs}}
-    prints = {
-        arm.name: fingerprint(study, arm)
-        for arm in {run.arm.name: run.arm for run in runs}.values()
-    }
+    prints = fingerprints or {run.arm.name: fingerprint(study, run.arm) for run in _first(runs)}
     paths = [
         cache / f"{run.key(study, checksums[run.preset.data], prints[run.arm.name])}.json"
         for run in runs
@@ -211,6 +210,11 @@ def map_runs(
         for index, row in work:
             save(index, row)
     return rows
+
+
+def _first(runs: Iterable[Run]) -> Iterable[Run]:
+    """Return one run of every arm."""
+    return {run.arm.name: run for run in runs}.values()
 
 
 def _indexed(study: Study, index: int, run: Run, device: str) -> tuple[int, Row]:
