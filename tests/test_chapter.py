@@ -162,3 +162,13 @@ def test_the_checklist_is_computed(record):
 def test_a_bad_parameter_is_an_error_before_anything_runs(parameters, message):
     with pytest.raises(ValueError, match=message):
         chapter.open_chapter("sam", **parameters)
+
+
+def test_a_verdict_that_is_missing_or_rests_on_fewer_seeds_is_not_met(record, monkeypatch):
+    (out,) = verdicts.judge_all(toy.study(), record.rows)
+    fewer = replace(out, verdict=None, interval=replace(out.interval, n=2))
+    assert rules(toy.study(), record)["8. Intervals"] == "met"
+    assert rules(toy.study(), record)["9. Verdicts computed"] == "met"
+    monkeypatch.setattr(checklist.verdicts, "judge", lambda *_: fewer)
+    assert rules(toy.study(), record)["8. Intervals"] == "not met"
+    assert rules(toy.study(), record)["9. Verdicts computed"] == "not met"

@@ -92,3 +92,13 @@ def test_pull_takes_over_an_edited_notebook_with_its_outputs(folder):
     assert 'preset = "gpu"' in (folder / "a.py").read_text()
     assert pairing.check(folder) == []
     assert json.loads(path.read_text())["cells"][1]["execution_count"] is None
+
+
+def test_pull_takes_the_notebook_and_never_rewrites_a_text_it_was_given(tmp_path):
+    text = tmp_path / "a.py"
+    text.write_text(TEXT)
+    pairing.write(tmp_path)
+    text.write_text(TEXT + "\n# an edit\n")
+    with pytest.raises(ValueError, match=r"a notebook ends in \.ipynb, got .*a\.py"):
+        pairing.pull(text)
+    assert text.read_text().endswith("# an edit\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reviewlib import stats, units
+from reviewlib import stats, units, verdicts
 from reviewlib.records import Record
 from reviewlib.study import CORE_ROLES, Study
 
@@ -78,6 +78,7 @@ def _after(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
     expected = len(study.arms) * len(study.cells) * record.preset["seeds"]
     diverged = int(rows["diverged_at"].notna().sum())
     level = units.percent(stats.simultaneous_level(len(study.primary)))
+    primary = [verdicts.judge(c, rows, len(study.primary)) for c in study.primary]
     combined = any(arm.role == "combination" for arm in study.arms)
     return [
         (
@@ -90,8 +91,16 @@ def _after(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
             len(rows) == expected,
             f"{len(rows)} of {expected} runs, {diverged} of them diverged",
         ),
-        ("8. Intervals", True, f"Student t, paired; {level} for {len(study.primary)} primaries"),
-        ("9. Verdicts computed", True, "by reviewlib.verdicts, from the rows of the record"),
+        (
+            "8. Intervals",
+            all(out.interval.n == len(seeds.iloc[0]) for out in primary),
+            f"Student t, paired; {level} for {len(primary)} primaries",
+        ),
+        (
+            "9. Verdicts computed",
+            all(out.verdict is not None for out in primary),
+            "by reviewlib.verdicts, from the rows of the record",
+        ),
         (
             "10. Controls on ourselves",
             False,
