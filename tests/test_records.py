@@ -4,10 +4,9 @@ import json
 from dataclasses import replace
 
 import pytest
-import torch
 import toy
 
-from reviewlib import compare, records, train, tuning
+from reviewlib import compare, records, replicas, train, tuning
 from reviewlib.records import RecordError
 
 OF = toy.study()
@@ -93,15 +92,22 @@ def test_a_missing_record_says_how_to_make_it(tmp_path):
 
 
 def test_changed_arithmetic_makes_exactly_the_arms_concerned_stale(record):
-    def nesterov(model, config):
+    def slower(model, config):
         if config.momentum == 0.9:
             return train.sgd(model, config)
-        return torch.optim.SGD(
-            model.parameters(), lr=config.lr, momentum=config.momentum, nesterov=True
-        )
+        return train.sgd(model, replace(config, momentum=0.44))
 
     assert records.stale_arms(record, OF) == []
-    assert records.stale_arms(record, toy.study(run=toy.broken(nesterov))) == ["slow"]
+    assert records.stale_arms(record, toy.study(run=toy.broken(slower))) == ["slow"]
+
+
+def test_changed_arithmetic_of_a_stack_alone_makes_its_arms_stale(record, monkeypatch):
+    class Plain(replicas.SGD):
+        def __init__(self, params, lr, momentum, weight_decay):
+            super().__init__(params, lr)
+
+    monkeypatch.setattr(replicas, "SGD", Plain)
+    assert records.stale_arms(record, OF) == ["sgd", "slow"]
 
 
 def test_a_changed_data_order_makes_every_arm_stale(record, monkeypatch):

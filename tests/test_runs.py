@@ -7,7 +7,7 @@ import pytest
 import torch
 import toy
 
-from reviewlib import data, runs
+from reviewlib import data, runs, train
 from reviewlib.runs import Run
 from reviewlib.study import Cell
 
@@ -26,7 +26,7 @@ def timeless(row):
 
 
 def test_a_run_twice_is_the_same_run():
-    first, second = runs.perform(OF, RUN), runs.perform(OF, RUN)
+    (first,), (second,) = runs.perform(OF, [RUN]), runs.perform(OF, [RUN])
     assert timeless(first) == timeless(second)
     assert first["passes"] == toy.TINY.steps * toy.TINY.batch_size
 
@@ -48,7 +48,7 @@ def test_arms_share_images_noise_and_order_by_seed():
 
 
 def test_a_diverged_run_scores_chance_and_says_when():
-    row = runs.perform(OF, replace(RUN, settings=(("lr", 1e30),)))
+    (row,) = runs.perform(OF, [replace(RUN, settings=(("lr", 1e30),))])
     assert row["accuracy"] == row["early_accuracy"] == 0.1
     assert row["diverged_at"] is not None
 
@@ -56,6 +56,9 @@ def test_a_diverged_run_scores_chance_and_says_when():
 DIFFERENT = {
     "arm": replace(RUN, arm=OF.arms[1]),
     "steps of the arm": replace(RUN, arm=replace(OF.arms[0], times=2)),
+    "images of the arm": replace(RUN, arm=replace(OF.arms[0], share=0.5)),
+    "streams of the arm": replace(RUN, arm=replace(OF.arms[0], search=1)),
+    "setting of the cell": replace(RUN, cell=replace(CLEAN, fixed={"momentum": 0.5})),
     "fixed setting": replace(RUN, arm=replace(OF.arms[0], fixed={"momentum": 0.5})),
     "setting": replace(RUN, settings=(("lr", 0.06),)),
     "noise": replace(RUN, cell=replace(CLEAN, label_noise=0.1)),
@@ -101,38 +104,102 @@ def test_finished_runs_come_from_the_cache():
 
 
 def test_a_cached_run_of_changed_code_is_not_used_again():
-    def nesterov(model, config):
-        return torch.optim.SGD(model.parameters(), lr=config.lr, momentum=0.9, nesterov=True)
+    def slower(model, config):
+        return train.sgd(model, replace(config, momentum=0.8))
 
     (before,) = runs.map_runs(OF, [RUN])
-    (after,) = runs.map_runs(toy.study(run=toy.broken(nesterov)), [RUN])
+    (after,) = runs.map_runs(toy.study(run=toy.broken(slower)), [RUN])
     (again,) = runs.map_runs(OF, [RUN])
     assert not after["from_cache"] and after["nll"] != before["nll"]
     assert again["from_cache"] and timeless(again) == timeless(before)
 
 
-def test_an_interrupted_batch_repeats_only_what_was_in_flight(monkeypatch):
+def test_an_interrupted_batch_repeats_only_the_stack_in_flight(monkeypatch):
     performed, perform = [], runs.perform
+    six = [replace(RUN, seed=seed, fold=(seed, 6)) for seed in range(6)]  # stacks of 4 and 2
 
-    def dying(of, run, *rest):
-        if len(performed) == 2:
+    def dying(of, together, *rest):
+        if performed:
             raise KeyboardInterrupt
-        performed.append(run.seed)
-        return perform(of, run, *rest)
+        performed.extend(run.seed for run in together)
+        return perform(of, together, *rest)
 
     monkeypatch.setattr(runs, "perform", dying)
     with pytest.raises(KeyboardInterrupt):
-        runs.map_runs(OF, batch())
+        runs.map_runs(OF, six)
+    assert performed == [0, 1, 2, 3]
     performed.clear()
-    rows = runs.map_runs(OF, batch())
-    assert performed == [2]
-    assert [row["seed"] for row in rows] == [0, 1, 2]
+    rows = runs.map_runs(OF, six)
+    assert performed == [4, 5]
+    assert [row["seed"] for row in rows] == [0, 1, 2, 3, 4, 5]
+
+
+def test_stacks_are_composed_by_the_study():
+    six = [replace(RUN, seed=seed) for seed in range(6)]
+    noisy = [replace(run, cell=NOISE) for run in six[:2]]  # a cell without stacks
+    drawing = [replace(run, arm=replace(RUN.arm, name="x", draws=True)) for run in six[:2]]
+    other = [replace(run, arm=OF.arms[1]) for run in six[:3]]
+    assert runs.stacks(six + noisy + drawing + other) == (
+        [[0, 1, 2, 3], [4, 5], [6], [7], [8], [9], [10, 11, 12]]
+    )
+
+
+@pytest.mark.parametrize("arm", OF.arms)
+def test_the_rows_do_not_tell_how_runs_were_stacked(arm):
+    settings = [
+        (("lr", 0.02 * (1 + i)), *((knob, 0.3 * i) for knob in arm.knobs[1:])) for i in (0, 1, 2)
+    ]
+    three = [replace(RUN, arm=arm, seed=i, settings=settings[i], fold=(i, 3)) for i in (0, 1, 2)]
+    alone = [runs.perform(OF, [run])[0] for run in three]
+    together = runs.perform(OF, three)
+    for one, other in zip(alone, together, strict=True):
+        assert one["nll"] == pytest.approx(other["nll"], abs=1e-5)
+        ignored = (*TIMES, "nll", "early_nll")
+        assert {k: v for k, v in one.items() if k not in ignored} == {
+            k: v for k, v in other.items() if k not in ignored
+        }
+
+
+def test_an_arm_with_a_share_gets_the_first_of_the_same_images():
+    development = data.load(toy.TINY.data).development
+    whole = runs.draw(development, toy.TINY, NOISE, 5)
+    half = runs.draw(development, toy.TINY, NOISE, 5, share=0.5)
+    assert torch.equal(half.train.images, whole.train.images[:30])
+    assert torch.equal(half.train.labels, whole.train.labels[:30])
+    assert torch.equal(half.validation.labels, whole.validation.labels)
+
+
+def test_an_arm_with_a_search_of_its_own_starts_elsewhere_on_the_same_images():
+    again = replace(RUN, arm=replace(RUN.arm, search=1))
+    development = data.load(toy.TINY.data).development
+    (_, _, one), (_, _, other) = (runs.trained(OF, [run], development)[0] for run in (RUN, again))
+    assert torch.equal(one.train.images, other.train.images)
+    sample = runs.draw(development, toy.TINY, CLEAN, 0)
+    first, second = (run.training(OF, sample).model[2].weight for run in (RUN, again))
+    assert not torch.equal(first, second)
+
+
+def test_tuning_is_handed_no_test_data(monkeypatch):
+    monkeypatch.setattr(data, "fold", lambda *_: pytest.fail("reached for test images"))
+    runs.perform(OF, [replace(RUN, phase="tuning", fold=None)])
+    with pytest.raises(pytest.fail.Exception):
+        runs.perform(OF, [RUN])
+
+
+def test_a_final_model_is_inspected_with_its_own_training_images():
+    def inspect(model, sample):
+        return {"seen": float(len(sample.train))}
+
+    of = toy.study(inspect=inspect)
+    (final,) = runs.perform(of, [RUN])
+    (trial,) = runs.perform(of, [replace(RUN, phase="tuning", fold=None)])
+    assert final["seen"] == toy.TINY.train and "seen" not in trial
 
 
 def test_two_processes_give_the_same_rows_in_the_same_order(own_cache, monkeypatch, tmp_path):
     here = runs.map_runs(OF, batch())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    there = runs.map_runs(OF, batch(), jobs=2)
+    there = runs.map_runs(OF, batch(), engine="processes", jobs=2)
     assert [timeless(row) for row in here] == [timeless(row) for row in there]
 
 

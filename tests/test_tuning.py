@@ -28,7 +28,7 @@ def fake(score):
 
 def tuned(of, score):
     run_all = fake(score)
-    return tuning.tune(of, toy.TINY, of.arms, of.cells, run_all), run_all.asked
+    return tuning.tune(of, toy.TINY, run_all), run_all.asked
 
 
 def test_every_arm_gets_the_same_trials_on_the_same_tuning_seeds():
@@ -81,6 +81,23 @@ def test_the_best_mean_over_tuning_seeds_is_chosen_for_each_cell():
     )
 
 
+def test_a_control_has_a_search_of_its_own_over_the_same_ranges():
+    of = toy.study()
+    control = replace(of.arms[0], name="again", role="control", search=1)
+    own, shared = (
+        {settings for settings in tuning.trials_of(of, arm, 9)} for arm in (control, of.arms[0])
+    )
+    assert len(own) == len(shared) == 9 and not own & shared
+    assert all(0.01 <= dict(settings)["lr"] <= 0.1 for settings in own)
+
+
+def test_an_arm_is_tuned_only_in_the_cells_that_it_is_run_in():
+    arms = (*toy.ARMS, replace(toy.ARMS[0], name="late", role="ablation", cells=("noise",)))
+    trials, _ = tuned(toy.study(arms=arms), lambda run: 0.5)
+    assert set(trials[trials["arm"] == "late"]["cell"]) == {"noise"}
+    assert set(trials[trials["arm"] == "sgd"]["cell"]) == {"clean", "noise"}
+
+
 @pytest.mark.parametrize(("value", "edge"), [(0.0101, ["lr"]), (0.03, []), (0.099, ["lr"])])
 def test_an_optimum_at_the_edge_of_its_range_is_flagged(value, edge):
     assert tuning.at_edge(toy.study(), {"lr": value}) == edge
@@ -104,8 +121,19 @@ BAD = (
     ({"claims": tuple(replace(toy.CLAIM, name=str(i)) for i in range(5))}, "at most four"),
     (
         {"claims": (replace(toy.CLAIM, contrast=((1, "sam", "clean"), (-1, "sgd", "clean"))),)},
-        "unknown arm sam",
+        "compares sam in clean, which the study does not run",
     ),
+    (
+        {"arms": (toy.ARMS[0], replace(toy.ARMS[1], cells=("noise",)))},
+        "compares slow in clean, which the study does not run",
+    ),
+    ({"arms": (replace(toy.ARMS[0], knobs=()), toy.ARMS[1])}, "core arm sgd has no knobs"),
+    (
+        {"arms": (toy.ARMS[0], replace(toy.ARMS[1], knobs=("damping",), fixed={"lr": 0.1}))},
+        r"core arm slow holds \['lr'\] fixed",
+    ),
+    ({"arms": (toy.ARMS[0], replace(toy.ARMS[1], search=1))}, "core arm slow has a search"),
+    ({"arms": (replace(toy.ARMS[0], share=0.5), toy.ARMS[1])}, "core arm sgd has .* share"),
 )
 
 

@@ -29,8 +29,8 @@ def run(arm, settings, sample, preset, seed, sgd=train.sgd):
         curve=(2, preset.steps),
     )
     model = train.initialized(lambda: models.mlp(sample.train, sample.classes, width=4), seed)
-    return train.fit(
-        model, sample.train, config, seed=seed, optimizer=sgd, validate=sample.validation
+    return train.Training(
+        model, sample.train, config, seed, train.cross_entropy, sgd, sample.validation
     )
 
 
@@ -42,7 +42,7 @@ def study(**changes) -> Study:
         "citation": "nobody",
         "arms": ARMS,
         "knobs": (Knob("lr", 0.01, 0.1), Knob("damping", 0.0, 1.0, log=False)),
-        "cells": (Cell("clean", "clean labels"), Cell("noise", "wrong labels", 0.4)),
+        "cells": (Cell("clean", "clean labels", stack=4), Cell("noise", "wrong labels", 0.4)),
         "presets": (TINY,),
         "claims": (CLAIM,),
         "run": run,

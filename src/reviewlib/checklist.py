@@ -30,6 +30,7 @@ def _before(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
     trials = record.trials.groupby(["arm", "cell"]).size()
     edges = sum(bool(knobs) for knobs in record.trials["edges"])
     folds = record.preset["seeds"]
+    final = study.seeds(study.preset(record.preset["name"]))
     return [
         (
             "1. Claims before results",
@@ -53,7 +54,7 @@ def _before(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
         ),
         (
             "3. Test data out of reach",
-            set(record.rows["seed"]) == set(range(folds)),
+            set(record.rows["seed"]) == set(final),
             f"tuning holds no test images; {folds} seeds are scored on {folds} disjoint folds",
         ),
         (
@@ -75,7 +76,10 @@ def _after(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
     """Return the rules on the runs and on what is made of them."""
     rows, arms = record.rows, record.rows.groupby(["arm", "cell"])
     seeds = arms["seed"].apply(frozenset)
-    expected = len(study.arms) * len(study.cells) * record.preset["seeds"]
+    preset = study.preset(record.preset["name"])
+    expected = len(study.seeds(preset)) * sum(
+        len(study.arms_in(cell, preset)) for cell in study.cells_of(preset)
+    )
     diverged = int(rows["diverged_at"].notna().sum())
     level = units.percent(stats.simultaneous_level(len(study.primary)))
     primary = [verdicts.judge(c, rows, len(study.primary)) for c in study.primary]

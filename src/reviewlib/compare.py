@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from reviewlib import data, provenance, records, runs, tuning
-from reviewlib.study import Cell, Preset, Study
+from reviewlib.study import Preset, Study
 
 
 def resize(preset: Preset, seeds: int | None = None, name: str | None = None) -> Preset:
@@ -45,6 +45,7 @@ def run_study(
     preset: Preset,
     *,
     device: str = "cpu",
+    engine: str = "local",
     jobs: int = 1,
     folder: Path | None = None,
     progress: runs.Progress | None = None,
@@ -58,7 +59,8 @@ def run_study(
         study: what to run.
         preset: at which sizes.
         device: where each run trains.
-        jobs: processes on this machine.
+        engine: local, processes or ray (see `engines`).
+        jobs: how many runs or stacks at once.
         folder: where to look first for the records of `preset.settings_from`.
         progress: called with each finished run.
 
@@ -66,9 +68,8 @@ def run_study(
         RecordError: the records that the settings come from are missing; before anything is run.
     """
     start = time.perf_counter()
-    arms, cells = study.arms_of(preset), study.cells_of(preset)
     source = _settings_source(study, preset, folder)
-    prints = {arm.name: runs.fingerprint(study, arm) for arm in arms}
+    prints = {arm.name: runs.fingerprint(study, arm) for arm in study.arms_of(preset)}
     origin = {"commit": provenance.commit(), "device": provenance.device_name(device)}
 
     def run_all(batch: Sequence[runs.Run], **stamp: str) -> list[runs.Row]:
@@ -77,13 +78,14 @@ def run_study(
             study,
             batch,
             device=device,
+            engine=engine,
             jobs=jobs,
             stamp=stamp,
             fingerprints=prints,
             progress=progress,
         )
 
-    trials = tuning.tune(study, preset, arms, cells, run_all)
+    trials = tuning.tune(study, preset, run_all)
     settings = trials if source is None else source
     final = [
         runs.Run(
@@ -93,11 +95,11 @@ def run_study(
             seed,
             preset,
             "final",
-            fold=(seed, preset.seeds),
+            fold=(index, preset.seeds),
         )
-        for cell in cells
-        for arm in arms
-        for seed in range(preset.seeds)
+        for cell in study.cells_of(preset)
+        for arm in study.arms_in(cell, preset)
+        for index, seed in enumerate(study.seeds(preset))
     ]
     rows = run_all(final, claims=study.digest())
     claims = {row["claims"] for row in rows}
@@ -112,7 +114,7 @@ def run_study(
         | {"cpu_seconds": round(seconds, 1)},
         trials=trials,
         rows=pd.DataFrame(rows).drop(columns=list(runs.ORIGIN)),
-        floor=floor(study, preset, cells),
+        floor=floor(study, preset),
         fingerprints=prints,
     )
 
@@ -128,11 +130,11 @@ def _settings_source(study: Study, preset: Preset, folder: Path | None) -> pd.Da
 
 def runs_in(study: Study, preset: Preset) -> int:
     """Return how many runs a study consists of at a preset."""
-    arms, cells = study.arms_of(preset), study.cells_of(preset)
-    return len(arms) * len(cells) * (preset.trials * preset.tuning_seeds + preset.seeds)
+    pairs = sum(len(study.arms_in(cell, preset)) for cell in study.cells_of(preset))
+    return pairs * (preset.trials * preset.tuning_seeds + preset.seeds)
 
 
-def floor(study: Study, preset: Preset, cells: Sequence[Cell]) -> pd.DataFrame:
+def floor(study: Study, preset: Preset) -> pd.DataFrame:
     """Return the accuracy of scikit-learn's logistic regression, which a net must clearly beat.
 
     Same training subset, labels and test fold as every arm of the seed; its regularization `C` is
@@ -144,10 +146,10 @@ def floor(study: Study, preset: Preset, cells: Sequence[Cell]) -> pd.DataFrame:
 
     dataset = data.load(preset.data)
     rows = []
-    for cell in cells:
-        for seed in range(min(preset.seeds, 5)):
+    for cell in study.cells_of(preset):
+        for index, seed in enumerate(study.seeds(preset)):
             sample = runs.draw(dataset.development, preset, cell, seed)
-            test = data.shrink(data.fold(dataset.test, seed, preset.seeds), preset.side)
+            test = data.shrink(data.fold(dataset.test, index, preset.seeds), preset.side)
             fits = [
                 LogisticRegression(C=c, max_iter=100, tol=1e-3).fit(*_flat(sample.train))
                 for c in (1e-3, 1e-2, 1e-1)

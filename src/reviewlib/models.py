@@ -14,7 +14,8 @@ class Normalize(nn.Module):
         """Take both from a training split: one number each, over all of its pixels."""
         super().__init__()
         pixels = images.pixels()
-        self.mean, self.scale = pixels.mean().item(), 1 / pixels.std().item()
+        self.register_buffer("mean", pixels.mean().view(1, 1, 1, 1))
+        self.register_buffer("scale", 1 / pixels.std().view(1, 1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x (B, C, H, W) normalized."""
@@ -25,7 +26,7 @@ def mlp(images: Split, classes: int, width: int = 128) -> nn.Sequential:
     """Return a net with one hidden ReLU layer for images like those of a training split."""
     return nn.Sequential(
         Normalize(images),
-        nn.Flatten(),
+        nn.Flatten(-3),
         nn.Linear(images.images[0].numel(), width),
         nn.ReLU(),
         nn.Linear(width, classes),

@@ -13,18 +13,18 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-import joblib
 import torch
 from platformdirs import user_cache_path
 
-from reviewlib import data
-from reviewlib.study import Arm, Cell, Preset, Sample, Study, digest
+from reviewlib import data, engines, train
+from reviewlib.study import STREAMS_APART, Arm, Cell, Preset, Sample, Study, digest
 
 Row = dict[str, Any]
 Fingerprint = dict[str, dict[str, list[float]]]
@@ -52,6 +52,15 @@ class Run:
     phase: Literal["tuning", "final"]
     fold: tuple[int, int] | None = None
 
+    def all_settings(self) -> dict[str, float]:
+        """Return what the arm and the cell hold fixed, and the settings."""
+        return {**self.cell.fixed, **self.arm.fixed, **dict(self.settings)}
+
+    def training(self, study: Study, sample: Sample) -> train.Training:
+        """Return the training, described and not yet started."""
+        seed = self.seed + self.arm.search * STREAMS_APART
+        return study.run(self.arm, self.all_settings(), sample, self.preset, seed)
+
     def key(self, study: Study, checksum: str, fingerprint: Fingerprint) -> str:
         """Return the digest of all that the run's result depends on."""
         return digest(
@@ -60,8 +69,8 @@ class Run:
                 "study": study.name,
                 "numerics": study.numerics,
                 "data": checksum,
-                "arm": [self.arm.name, self.arm.times],
-                "settings": sorted({**self.arm.fixed, **dict(self.settings)}.items()),
+                "arm": [self.arm.name, self.arm.times, self.arm.share, self.arm.search],
+                "settings": sorted(self.all_settings().items()),
                 "noise": self.cell.label_noise,
                 "seed": self.seed,
                 "sizes": [
@@ -76,10 +85,13 @@ class Run:
         )
 
 
-def draw(development: data.Development, preset: Preset, cell: Cell, seed: int) -> Sample:
+def draw(
+    development: data.Development, preset: Preset, cell: Cell, seed: int, share: float = 1.0
+) -> Sample:
     """Return the seed's training and validation subsets, with the cell's label noise on both.
 
-    The same seed gives every arm the same images and the same wrong labels.
+    The same seed gives every arm the same images and the same wrong labels; an arm with a share
+    gets the first of the same training images.
     """
     subset, noise = data.stream(seed, "subset"), data.stream(seed, "noise")
     parts = []
@@ -90,64 +102,118 @@ def draw(development: data.Development, preset: Preset, cell: Cell, seed: int) -
         part = data.shrink(data.subset(split, size, subset), preset.side)
         labels = data.flip_labels(part.labels, cell.label_noise, len(development.classes), noise)
         parts.append(data.Split(part.images, labels))
-    return Sample(*parts, classes=len(development.classes))
+    training = parts[0].take(range(round(share * preset.train))) if share < 1 else parts[0]
+    return Sample(training, parts[1], classes=len(development.classes))
 
 
 def fingerprint(study: Study, arm: Arm) -> Fingerprint:
-    """Return, for every cell, an arm's first losses and its scores in a tiny run on the CPU.
+    """Return, for every cell of the arm, its first losses and scores in tiny runs on the CPU.
 
-    Every knob is at the middle of its range; images are from the shipped subset.
+    Two runs, on two seeds, trained as the study trains them, so that a stack is covered: with every
+    knob at the middle of its range, and at a quarter. Images are from the shipped subset.
     """
-    settings = {knob.name: knob.at(0.5) for knob in study.knobs if knob.name in arm.knobs}
+    knobs = [knob for knob in study.knobs if knob.name in arm.knobs]
     found = {}
     for cell in study.cells:
-        sample = draw(data.load(TINY.data).development, TINY, cell, seed=0)
+        if arm not in study.arms_in(cell):
+            continue
+        tiny = [
+            Run(arm, cell, tuple((knob.name, knob.at(u)) for knob in knobs), seed, TINY, "tuning")
+            for seed, u in enumerate((0.5, 0.25))
+        ]
+        losses, scores = [], []
         with one_thread():
-            out = study.run(arm, {**arm.fixed, **settings}, sample, TINY, 0)
-            scores = study.evaluate(out.model, sample.validation).values()
+            for stack in stacks(tiny):
+                together = [tiny[index] for index in stack]
+                for _, out, sample in trained(study, together, data.load(TINY.data).development):
+                    losses += out.losses[: TINY.steps].tolist()
+                    scores += study.evaluate(out.model, sample.validation).values()
         found[cell.name] = {
-            "losses": [float(f"{value:.6g}") for value in out.losses[: TINY.steps].tolist()],
+            "losses": [float(f"{value:.6g}") for value in losses],
             "scores": [float(f"{value:.6g}") for value in scores],
         }
     return found
 
 
-def perform(study: Study, run: Run, device: str = "cpu") -> Row:
-    """Train and score one run on one thread; a diverged one scores chance.
+def stacks(runs: Sequence[Run]) -> list[list[int]]:
+    """Return the positions of the runs that are trained together, as their study composes them.
+
+    Neighbors of one arm, cell and phase share a stack, up to as many as the cell allows; an arm
+    that draws random numbers has no stacks. Neither the machine nor the cache has a say, so that
+    the same runs always meet in the same stack.
+    """
+    together: list[list[int]] = []
+    for _, part in groupby(
+        range(len(runs)), lambda i: (runs[i].arm.name, runs[i].cell.name, runs[i].phase)
+    ):
+        positions = list(part)
+        run = runs[positions[0]]
+        most = 1 if run.arm.draws else run.cell.stack
+        together += [positions[i : i + most] for i in range(0, len(positions), most)]
+    return together
+
+
+def trained(
+    study: Study, runs: Sequence[Run], development: data.Development
+) -> list[tuple[Run, train.Fit, Sample]]:
+    """Train the runs of one stack; what they are given holds no test data."""
+    samples = [draw(development, run.preset, run.cell, run.seed, run.arm.share) for run in runs]
+    described = [run.training(study, sample) for run, sample in zip(runs, samples, strict=True)]
+    return list(zip(runs, train.fit_all(described), samples, strict=True))
+
+
+def perform(study: Study, runs: Sequence[Run], device: str = "cpu") -> list[Row]:
+    """Train and score the runs of one stack, on one thread; a diverged one scores chance.
 
     Args:
-        study: whose run it is.
-        run: what to do.
+        study: whose runs they are.
+        runs: of one arm, cell, preset and phase.
         device: where.
     """
-    dataset = data.load(run.preset.data, device)
-    development = dataset.development
-    sample = draw(development, run.preset, run.cell, run.seed)
-    settings = {**run.arm.fixed, **dict(run.settings)}
-    split = sample.validation
-    if run.fold is not None:
-        split = data.shrink(data.fold(dataset.test, *run.fold), run.preset.side)
+    dataset = data.load(runs[0].preset.data, device)
     with one_thread():
-        out = study.run(run.arm, settings, sample, run.preset, run.seed)
-        chance = {
-            "accuracy": 1 / len(development.classes),
-            "nll": math.log(len(development.classes)),
-        }
-        if out.diverged_at is None:
-            scores = study.evaluate(out.model, split)
-            if out.best is not None:
-                early = study.evaluate(out.best, split)
-                scores |= {f"early_{metric}": value for metric, value in early.items()}
-            scores["train_accuracy"] = study.evaluate(out.model, sample.train)["accuracy"]
-        else:
-            scores = chance | {f"early_{metric}": value for metric, value in chance.items()}
-            scores["train_accuracy"] = chance["accuracy"]
+        if runs[0].phase == "tuning":
+            return _tuning_rows(study, runs, dataset.development)
+        return _final_rows(study, runs, dataset)
+
+
+def _tuning_rows(study: Study, runs: Sequence[Run], development: data.Development) -> list[Row]:
+    """Score on validation images; `development` has no others but the training images."""
+    return [
+        _row(study, run, out, sample, sample.validation)
+        for run, out, sample in trained(study, runs, development)
+    ]
+
+
+def _final_rows(study: Study, runs: Sequence[Run], dataset: data.Dataset) -> list[Row]:
+    """Score every run on its seed's fold of the test set, and look into the model."""
+    rows = []
+    for run, out, sample in trained(study, runs, dataset.development):
+        fold = data.shrink(data.fold(dataset.test, *run.fold), run.preset.side)
+        row = _row(study, run, out, sample, fold)
+        if study.inspect is not None and out.diverged_at is None:
+            row |= _rounded(study.inspect(out.model, sample))
+        rows.append(row)
+    return rows
+
+
+def _row(study: Study, run: Run, out: train.Fit, sample: Sample, split: data.Split) -> Row:
+    if out.diverged_at is None:
+        scores = study.evaluate(out.model, split)
+        if out.best is not None:
+            early = study.evaluate(out.best, split)
+            scores |= {f"early_{metric}": value for metric, value in early.items()}
+        scores["train_accuracy"] = study.evaluate(out.model, sample.train)["accuracy"]
+    else:
+        chance = {"accuracy": 1 / sample.classes, "nll": math.log(sample.classes)}
+        scores = chance | {f"early_{metric}": value for metric, value in chance.items()}
+        scores["train_accuracy"] = chance["accuracy"]
     return {
         "arm": run.arm.name,
         "cell": run.cell.name,
         "seed": run.seed,
-        "settings": settings,
-        **{metric: round(value, 6) for metric, value in scores.items()},
+        "settings": run.all_settings(),
+        **_rounded(scores),
         "diverged_at": out.diverged_at,
         "passes": out.passes,
         "seconds": round(out.seconds, 3),
@@ -156,23 +222,29 @@ def perform(study: Study, run: Run, device: str = "cpu") -> Row:
     }
 
 
+def _rounded(scores: Mapping[str, float]) -> Row:
+    return {metric: round(value, 6) for metric, value in scores.items()}
+
+
 def map_runs(
     study: Study,
     runs: Sequence[Run],
     *,
     device: str = "cpu",
+    engine: str = "local",
     jobs: int = 1,
     stamp: dict[str, str] | None = None,
     fingerprints: Mapping[str, Fingerprint] | None = None,
     progress: Progress | None = None,
 ) -> list[Row]:
-    """Return the rows of all runs, in order; those in the cache are not repeated.
+    """Return the rows of all runs, in order; stacks whose runs are in the cache are not repeated.
 
     Args:
         study: whose runs they are.
         runs: what to do.
         device: where each run trains.
-        jobs: processes on this machine; 1 stays in this process.
+        engine: what maps over the stacks (see `engines`).
+        jobs: how many at once.
         stamp: fields added to every new row (the digest of the claims).
         fingerprints: of every arm, where they are known already.
         progress: called with each row as it becomes known.
@@ -182,43 +254,30 @@ def map_runs(
     """
     cache = _cache(study)
     checksums = {name: data.load(name).checksum for name in {run.preset.data for run in runs}}
-    prints = fingerprints or {run.arm.name: fingerprint(study, run.arm) for run in _first(runs)}
+    arms = {run.arm.name: run.arm for run in runs}
+    prints = fingerprints or {name: fingerprint(study, arm) for name, arm in arms.items()}
     paths = [
         cache / f"{run.key(study, checksums[run.preset.data], prints[run.arm.name])}.json"
         for run in runs
     ]
     rows = [_read(path) for path in paths]
-    for row in rows:
-        if row is not None and progress:
-            progress(row)
-    missing = [index for index, row in enumerate(rows) if row is None]
+    missing = []
+    for stack in stacks(runs):
+        if any(rows[index] is None for index in stack):
+            missing.append(stack)
+        elif progress:
+            for index in stack:
+                progress(rows[index])
 
-    def save(index: int, row: Row) -> None:
-        row = row | (stamp or {}) | {"computed": _now(), "from_cache": False}
-        write_atomically(paths[index], json.dumps(row))
-        rows[index] = row
-        if progress:
-            progress(row)
-
-    if jobs == 1:
-        for index in missing:
-            save(index, perform(study, runs[index], device))
-    else:
-        work = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
-            joblib.delayed(_indexed)(study, index, runs[index], device) for index in missing
-        )
-        for index, row in work:
-            save(index, row)
+    tasks = [(study, [runs[index] for index in stack], device) for stack in missing]
+    for number, done in engines.map_tasks(perform, tasks, engine=engine, jobs=jobs):
+        for index, row in zip(missing[number], done, strict=True):
+            row = row | (stamp or {}) | {"computed": _now(), "from_cache": False}
+            write_atomically(paths[index], json.dumps(row))
+            rows[index] = row
+            if progress:
+                progress(row)
     return rows
-
-
-def _first(runs: Iterable[Run]) -> Iterable[Run]:
-    """Return one run of every arm."""
-    return {run.arm.name: run for run in runs}.values()
-
-
-def _indexed(study: Study, index: int, run: Run, device: str) -> tuple[int, Row]:
-    return index, perform(study, run, device)
 
 
 def _cache(study: Study) -> Path:

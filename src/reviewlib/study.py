@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from torch import nn
 
     from reviewlib.data import Split
-    from reviewlib.train import Fit
+    from reviewlib.train import Training
 
 # The roles that PROTOCOL rule 2 asks of every study.
 CORE_ROLES = ("baseline", "baseline at equal cost", "method", "simple", "placebo")
-ROLES = (*CORE_ROLES, "handicapped", "combination", "ablation")
+ROLES = (*CORE_ROLES, "handicapped", "combination", "ablation", "control")
+# Final seeds are counted from a multiple of this, so that a study which was changed after its final
+# seeds had been seen gets fresh ones when its author raises `numerics`.
+SEEDS_APART = 1000
+# An arm with a search of its own has initializations and batch orders from streams this far off.
+STREAMS_APART = 10**9
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,15 @@ class Arm:
         label: what the page calls it.
         role: one of ROLES.
         knobs: the hyperparameters it is tuned over, by name.
+        note: why it is there, one sentence.
         fixed: hyperparameters that it holds at a value.
         times: its steps, as a multiple of the preset's.
-        note: why it is there, one sentence.
+        share: of the preset's training images that it is given, in (0, 1].
+        search: 0 for the study's search sequence. An arm with another number is tuned over draws of
+            its own, with its own initializations and batch orders: a control on the luck of tuning.
+        draws: whether its training draws random numbers (views, dropout, random directions); each
+            of its runs then trains by itself.
+        cells: names of the cells that it is run in; empty for all.
     """
 
     name: str
@@ -66,20 +77,36 @@ class Arm:
     note: str
     fixed: Mapping[str, float] = field(default_factory=dict)
     times: int = 1
+    share: float = 1.0
+    search: int = 0
+    draws: bool = False
+    cells: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a role that the protocol does not know."""
+        """Raise ValueError for a role that the protocol does not know, or a share out of range."""
         if self.role not in ROLES:
             raise ValueError(f"the role of arm {self.name} must be one of {ROLES}, got {self.role}")
+        if not 0 < self.share <= 1:
+            raise ValueError(f"the share of arm {self.name} must lie in (0, 1], got {self.share}")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One setting of the experiment that every arm is run in."""
+    """One setting of the experiment that arms are run in.
+
+    Attributes:
+        name: identifier in the records.
+        label: what the page calls it.
+        label_noise: share of the labels, of training and validation images, that are wrong.
+        fixed: what it holds at a value for all arms (a width, say), besides the arms' own settings.
+        stack: how many runs of an arm are trained as one batched model here, at most.
+    """
 
     name: str
     label: str
     label_noise: float = 0.0
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    stack: int = 1
 
 
 @dataclass(frozen=True)
@@ -204,8 +231,10 @@ class Study:
         cells: the settings that every arm is run in.
         presets: by size, smallest first.
         claims: what is tested; at most four primary.
-        run: trains one arm: (arm, settings, sample, preset, seed) -> Fit.
+        run: describes the training of one arm: (arm, settings, sample, preset, seed) -> Training.
         evaluate: scores a model on a split: (model, split) -> metrics.
+        inspect: measures a final model on its own training images: (model, sample) -> metrics.
+        controls: effects whose truth is known (a planted one, none at all), judged like claims.
         not_applicable: core roles without an arm, with the reason.
         numerics: raised by the author when results should change.
     """
@@ -218,8 +247,10 @@ class Study:
     cells: tuple[Cell, ...]
     presets: tuple[Preset, ...]
     claims: tuple[Claim, ...]
-    run: Callable[[Arm, Mapping[str, float], Sample, Preset, int], Fit]
+    run: Callable[[Arm, Mapping[str, float], Sample, Preset, int], Training]
     evaluate: Callable[[nn.Module, Split], dict[str, float]]
+    inspect: Callable[[nn.Module, Sample], dict[str, float]] | None = None
+    controls: tuple[Claim, ...] = ()
     not_applicable: Mapping[str, str] = field(default_factory=dict)
     numerics: int = 1
 
@@ -232,6 +263,7 @@ class Study:
         for arm in self.arms:
             if missing := set(arm.knobs) - known:
                 raise ValueError(f"arm {arm.name} is tuned over undeclared knobs {sorted(missing)}")
+        self._check_budgets()
         for role in CORE_ROLES:
             if role not in {arm.role for arm in self.arms} and role not in self.not_applicable:
                 raise ValueError(
@@ -240,11 +272,34 @@ class Study:
                 )
         if (primaries := len(self.primary)) > 4:
             raise ValueError(f"a study has at most four primary claims, {self.name}: {primaries}")
-        cells = {cell.name for cell in self.cells}
-        for claim in self.claims:
+        run = {(arm.name, cell.name) for cell in self.cells for arm in self.arms_in(cell)}
+        for claim in (*self.claims, *self.controls):
             for _, arm, cell in (*claim.contrast, *claim.control):
-                if arm not in names or cell not in cells:
-                    raise ValueError(f"claim {claim.name} compares an unknown arm {arm} in {cell}")
+                if (arm, cell) not in run:
+                    raise ValueError(
+                        f"claim {claim.name} compares {arm} in {cell}, which the study does not run"
+                    )
+
+    def _check_budgets(self) -> None:
+        """Raise ValueError for a core arm that could not use what the others are given.
+
+        The number of trials is the preset's, the same for every arm by construction.
+        """
+        core = [arm for arm in self.arms if arm.role in CORE_ROLES]
+        searched = {knob for arm in core for knob in arm.knobs}
+        for arm in core:
+            if not arm.knobs:
+                raise ValueError(f"core arm {arm.name} has no knobs: name what it is tuned over")
+            if held := sorted(searched & set(arm.fixed)):
+                raise ValueError(
+                    f"core arm {arm.name} holds {held} fixed, which other core arms are tuned "
+                    "over; tune it too, or make the arm 'handicapped'"
+                )
+            if arm.search or arm.share != 1:
+                raise ValueError(
+                    f"core arm {arm.name} has a search or a share of the data of its own; only a "
+                    "'control' may"
+                )
 
     @property
     def primary(self) -> tuple[Claim, ...]:
@@ -271,6 +326,16 @@ class Study:
         """Return the cells that a preset runs."""
         return [cell for cell in self.cells if not preset.cells or cell.name in preset.cells]
 
+    def arms_in(self, cell: Cell, preset: Preset | None = None) -> list[Arm]:
+        """Return the arms that are run in a cell, at a preset or at all."""
+        arms = self.arms if preset is None else self.arms_of(preset)
+        return [arm for arm in arms if not arm.cells or cell.name in arm.cells]
+
+    def seeds(self, preset: Preset) -> range:
+        """Return the final seeds, which belong to this `numerics` and are used for nothing else."""
+        first = SEEDS_APART * self.numerics
+        return range(first, first + preset.seeds)
+
     def preset(self, name: str) -> Preset:
         """Return the preset of that name.
 
@@ -285,7 +350,7 @@ class Study:
 
     def digest(self) -> str:
         """Return the digest of the claims, which is stamped before the final seeds run."""
-        return digest([asdict(claim) for claim in self.claims])
+        return digest([asdict(claim) for claim in (*self.claims, *self.controls)])
 
 
 def digest(value: Any) -> str:

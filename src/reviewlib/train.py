@@ -6,21 +6,23 @@ A method enters through PyTorch's own nouns: the model, the loss or the optimize
 
 from __future__ import annotations
 
-import copy
 import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reviewlib import replicas
 from reviewlib.data import Split, stream, stream_seed
+from reviewlib.watch import Watch
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 Augment = Callable[[Tensor], Tensor]
+MakeOptimizer = Callable[[nn.Module, "Config"], torch.optim.Optimizer]
 
 # Losses stay on the device; they are looked at this often, so a GPU is not made to wait each step.
 LOOK_EVERY = 50
@@ -35,8 +37,8 @@ class Config:
     Attributes:
         steps: optimizer steps.
         batch_size: examples a step; the last, smaller batch of an epoch is dropped.
-        lr: peak learning rate.
-        weight_decay: the optimizer's own (L2 for SGD and Adam).
+        lr: peak learning rate; in a stack whose runs differ, one a replica, (R,).
+        weight_decay: the optimizer's own (L2 for SGD and Adam); in a stack as `lr`.
         momentum: SGD's.
         schedule: learning rate after the warm-up: half a cosine down to 0, or constant.
         warmup: steps over which the learning rate rises linearly from 0.
@@ -48,8 +50,8 @@ class Config:
 
     steps: int
     batch_size: int = 100
-    lr: float = 0.1
-    weight_decay: float = 0.0
+    lr: float | Tensor = 0.1
+    weight_decay: float | Tensor = 0.0
     momentum: float = 0.9
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup: int = 0
@@ -64,9 +66,9 @@ class Config:
                 f"steps and batch_size must be at least 1, got {self.steps}, {self.batch_size}"
             )
         for name in ("lr", "weight_decay", "momentum"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} must be a finite number >= 0, got {value}")
+            value = torch.as_tensor(getattr(self, name))
+            if not (value.isfinite() & (value >= 0)).all():
+                raise ValueError(f"{name} must be a finite number >= 0, got {value.tolist()}")
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision must be 'float32' or 'bfloat16', got {self.precision!r}")
         if self.schedule not in ("cosine", "constant"):
@@ -114,27 +116,62 @@ class Fit:
     seed: int
 
 
-def cross_entropy(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Return the mean cross-entropy in nats of `model` on x (B, C, H, W) with labels y (B,)."""
-    return F.cross_entropy(model(x), y)
+@dataclass(frozen=True)
+class Training:
+    """A training run, described and not yet started: what `fit` is called with."""
+
+    model: nn.Module
+    train: Split
+    config: Config
+    seed: int
+    loss: Loss
+    optimizer: MakeOptimizer
+    validate: Split | None = None
+
+
+def cross_entropy(
+    model: nn.Module, x: Tensor, y: Tensor, smoothing: float | Tensor = 0.0
+) -> Tensor:
+    """Return the mean cross-entropy in nats of `model` on x (B, C, H, W) with labels y (B,).
+
+    For a stack of replicas with x (R, B, C, H, W) and y (R, B) it returns every replica's, (R,).
+
+    Args:
+        model: one model or a stack.
+        x: images.
+        y: classes.
+        smoothing: share of the labels that is spread evenly over all classes, in [0, 1]; a number,
+            or one a replica, (R,).
+    """
+    log_p = F.log_softmax(model(x), -1)
+    nll = -log_p.gather(-1, y.unsqueeze(-1)).squeeze(-1).mean(-1)
+    if isinstance(smoothing, float) and smoothing == 0:
+        return nll
+    return (1 - smoothing) * nll - smoothing * log_p.mean((-2, -1))
+
+
+def sgd_class(config: Config) -> Callable[..., torch.optim.Optimizer]:
+    """Return torch's fused SGD, or the stack's where replicas differ in what it is told."""
+    if isinstance(config.lr, Tensor) or isinstance(config.weight_decay, Tensor):
+        return replicas.SGD
+    return partial(torch.optim.SGD, fused=True)
 
 
 def sgd(model: nn.Module, config: Config) -> torch.optim.Optimizer:
     """Return SGD with momentum; weight decay acts on all parameters."""
-    return torch.optim.SGD(
+    return sgd_class(config)(
         model.parameters(),
         lr=config.lr,
         momentum=config.momentum,
         weight_decay=config.weight_decay,
-        fused=True,
     )
 
 
 def adam(model: nn.Module, config: Config) -> torch.optim.Optimizer:
     """Return Adam with PyTorch's betas; weight decay is L2, added to the gradient."""
-    return torch.optim.Adam(
-        model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
-    )
+    differ = isinstance(config.lr, Tensor) or isinstance(config.weight_decay, Tensor)
+    make = replicas.Adam if differ else partial(torch.optim.Adam, fused=True)
+    return make(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
 
 
 def initialized(make: Callable[[], nn.Module], seed: int) -> nn.Module:
@@ -186,7 +223,7 @@ def fit(
     *,
     seed: int,
     loss: Loss = cross_entropy,
-    optimizer: Callable[[nn.Module, Config], torch.optim.Optimizer] = sgd,
+    optimizer: MakeOptimizer = sgd,
     validate: Split | None = None,
 ) -> Fit:
     """Train the model in place.
@@ -210,52 +247,90 @@ def fit(
     Raises:
         ValueError: a curve without a split to validate on, bfloat16 off CUDA, or too few examples.
     """
-    if config.curve and validate is None:
+    training = Training(model, train, config, seed, loss, optimizer, validate)
+    return _loop([training], training, stacked=False)[0]
+
+
+def fit_all(trainings: Sequence[Training]) -> list[Fit]:
+    """Train all models in place: as one stack where they allow it, else one after another.
+
+    A stack takes dense nets of one shape on equally many examples, whose configurations, losses
+    and optimizers differ in numbers only. The loss then meets x (R, B, C, H, W) and returns (R,),
+    and numbers that differ reach it, and the optimizer, as tensors (R,). In a stack nothing may
+    draw from torch's default generator.
+
+    Raises:
+        ValueError: as `fit` raises it, or a stacked loss or optimizer drew random numbers.
+    """
+    if len(trainings) > 1 and (orders := _common(trainings)) is not None:
+        return _loop(trainings, orders, stacked=True)
+    return [_loop([training], training, stacked=False)[0] for training in trainings]
+
+
+def _common(trainings: Sequence[Training]) -> Training | None:
+    """Return what the runs of a stack are told in common, None if they cannot be one."""
+    configs = [training.config for training in trainings]
+    models = [training.model for training in trainings]
+    sizes = {(t.train.images.shape, t.train.images.device, t.validate is None) for t in trainings}
+    alike = {replace(config, lr=0.0, weight_decay=0.0) for config in configs}
+    if len(sizes) > 1 or len(alike) > 1 or configs[0].augment or not replicas.stackable(models):
+        return None
+    like = next(models[0].parameters())
+    try:
+        config = replace(
+            configs[0],
+            lr=replicas.merged([config.lr for config in configs], like),
+            weight_decay=replicas.merged([config.weight_decay for config in configs], like),
+        )
+        loss = replicas.merged([training.loss for training in trainings], like)
+        optimizer = replicas.merged([training.optimizer for training in trainings], like)
+    except ValueError:
+        return None
+    return replace(trainings[0], config=config, loss=loss, optimizer=optimizer)
+
+
+def _loop(trainings: Sequence[Training], orders: Training, *, stacked: bool) -> list[Fit]:
+    """Train one model, or a stack of them by common orders; tensors of a stack lead with R."""
+    config, device = orders.config, orders.train.labels.device
+    if config.curve and orders.validate is None:
         raise ValueError("config.curve names steps, so fit needs a split to validate on")
-    device = train.labels.device
     if config.precision == "bfloat16" and device.type != "cuda":
         raise ValueError(f"bfloat16 needs a CUDA device, got {device}; use precision='float32'")
-    images, labels = train.pixels(), train.labels
-    order = batches(len(train), config, seed).to(device)
-    opt = optimizer(model, config)
+    stack = replicas.Stack([t.model for t in trainings]) if stacked else None
+    model = stack or orders.model
+    batch_of = _loader(trainings, stacked)
+    opt = orders.optimizer(model, config)
     peaks = [group["lr"] for group in opt.param_groups]
-    losses = torch.full((config.steps,), torch.nan, device=device)
-    curve: list[tuple[int, float]] = []
-    best, diverged_at, passes = None, None, 0
-    first_draw = stream_seed(seed, "method")
-    cuda = [device] if device.type == "cuda" else []
-    if cuda:
-        torch.cuda.reset_peak_memory_stats(device)
-
-    def clock() -> float:
-        if not cuda:
-            return time.process_time()
-        torch.cuda.synchronize(device)
-        return time.perf_counter()
-
-    start = clock()
+    losses = torch.full(
+        (config.steps, len(trainings)),
+        torch.nan,
+        dtype=next(model.parameters()).dtype,
+        device=device,
+    )
+    first_draw = stream_seed(orders.seed, "method")
+    watch = Watch(len(trainings), device)
     model.train()
 
-    with torch.random.fork_rng(devices=cuda):
-        _restart(first_draw - 1, cuda)  # for an optimizer that draws before its first closure
+    with torch.random.fork_rng(devices=watch.cuda):
+        _restart(first_draw - 1, watch.cuda)  # for an optimizer that draws before its first closure
         for step in range(config.steps):
-            x, y = images.index_select(0, order[step]), labels.index_select(0, order[step])
+            x, y = batch_of(step)
 
             def closure(part: int = 0, parts: int = 1, x=x, y=y, step=step) -> Tensor:
-                nonlocal passes
-                _restart(first_draw + step + part * MOST_STEPS, cuda)
+                if not stacked:
+                    _restart(first_draw + step + part * MOST_STEPS, watch.cuda)
                 opt.zero_grad()
                 if parts > 1:
-                    x, y = _part(x, part, parts), _part(y, part, parts)
+                    x, y = (_part(batch, part, parts, axis=int(stacked)) for batch in (x, y))
                 if config.augment is not None:
                     x = config.augment(x)
                 if config.precision == "bfloat16":
                     with torch.autocast("cuda", torch.bfloat16):
-                        value = loss(model, x, y)
+                        value = orders.loss(model, x, y)
                 else:
-                    value = loss(model, x, y)
-                value.backward()
-                passes += len(y)
+                    value = orders.loss(model, x, y)
+                value.sum().backward()  # replicas do not meet, so the sum has each one's gradient
+                watch.passes += y.shape[-1]
                 return value.detach()
 
             share = config.lr_at(step)
@@ -263,41 +338,75 @@ def fit(
                 group["lr"] = peak * share
             losses[step] = opt.step(closure)
 
+            if stacked and step == 0:
+                _refuse_draws(first_draw - 1)
             done = step + 1
             if done % LOOK_EVERY == 0 or done == config.steps or done in config.curve:
-                diverged_at = _first_non_finite(losses[:done])
-                if diverged_at is not None:
+                if watch.divergence(losses[:done]):
                     break
             if done in config.curve:
-                paused = clock()
-                accuracy = evaluate(model, validate)["accuracy"]
-                if not curve or accuracy > max(value for _, value in curve):
-                    best = copy.deepcopy(model)
-                curve.append((done, accuracy))
-                start += clock() - paused  # looking is not training
+                models = stack.unstacked() if stack else (model,)
+                watch.validation(done, models, partial(_accuracy, trainings))
 
-        if diverged_at is None and not all(p.isfinite().all() for p in model.parameters()):
-            diverged_at = config.steps - 1  # the last update, whose loss nobody saw
+    models = stack.unstacked() if stack else (model,)
+    watch.last_update(config.steps - 1, models)
+    seconds, peak_bytes, losses = watch.seconds(), watch.peak_bytes(), losses.cpu()
+    return [
+        Fit(
+            model=training.model,
+            losses=losses[:, index],
+            curve=tuple(seen.curve),
+            best=seen.best,
+            diverged_at=seen.diverged_at,
+            passes=seen.passes,
+            seconds=seconds,
+            peak_bytes=peak_bytes,
+            config=training.config,
+            seed=training.seed,
+        )
+        for index, (training, seen) in enumerate(zip(trainings, watch.seen, strict=True))
+    ]
 
-    return Fit(
-        model=model,
-        losses=losses.cpu(),
-        curve=tuple(curve),
-        best=best,
-        diverged_at=diverged_at,
-        passes=passes,
-        seconds=clock() - start,
-        peak_bytes=torch.cuda.max_memory_allocated(device) if cuda else None,
-        config=config,
-        seed=seed,
-    )
+
+def _loader(trainings: Sequence[Training], stacked: bool) -> Callable[[int], tuple[Tensor, Tensor]]:
+    """Return what gives the batch of a step: x (R, B, C, H, W), y (R, B), without R for one."""
+    dtype = next(trainings[0].model.parameters()).dtype
+    images = torch.cat([training.train.pixels() for training in trainings]).to(dtype)
+    labels = torch.cat([training.train.labels for training in trainings])
+    orders = [
+        batches(len(t.train), t.config, t.seed) + index * len(t.train)
+        for index, t in enumerate(trainings)
+    ]
+    order = torch.stack(orders, 1).to(labels.device)  # (steps, R, B)
+
+    def batch_of(step: int) -> tuple[Tensor, Tensor]:
+        index = order[step].flatten()
+        x, y = images.index_select(0, index), labels.index_select(0, index)
+        shape = order.shape[1:]
+        return (x.unflatten(0, shape), y.view(shape)) if stacked else (x, y)
+
+    return batch_of
 
 
-def _part(batch: Tensor, part: int, parts: int) -> Tensor:
-    if len(batch) % parts:
-        raise ValueError(f"a batch of {len(batch)} cannot be cut into {parts} equal parts")
-    size = len(batch) // parts
-    return batch[part * size : (part + 1) * size]
+def _accuracy(trainings: Sequence[Training], index: int) -> float:
+    return evaluate(trainings[index].model, trainings[index].validate)["accuracy"]
+
+
+def _refuse_draws(seed: int) -> None:
+    """Raise ValueError if anything was drawn since the default generator was seeded."""
+    untouched = torch.Generator().manual_seed(seed).get_state()
+    if not torch.equal(torch.default_generator.get_state(), untouched):
+        raise ValueError(
+            "a loss or optimizer of a stack must not draw random numbers, and one did; declare "
+            "draws=True on its arm, so that each of its runs trains by itself"
+        )
+
+
+def _part(batch: Tensor, part: int, parts: int, axis: int) -> Tensor:
+    if batch.shape[axis] % parts:
+        raise ValueError(f"a batch of {batch.shape[axis]} cannot be cut into {parts} equal parts")
+    size = batch.shape[axis] // parts
+    return batch.narrow(axis, part * size, size)
 
 
 def _restart(seed: int, cuda: list[torch.device]) -> None:
@@ -305,8 +414,3 @@ def _restart(seed: int, cuda: list[torch.device]) -> None:
     torch.default_generator.manual_seed(seed)
     for device in cuda:
         torch.cuda.default_generators[device.index or 0].manual_seed(seed)
-
-
-def _first_non_finite(losses: Tensor) -> int | None:
-    bad = (~losses.isfinite()).nonzero()
-    return int(bad[0]) if len(bad) else None

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.stats import qmc
 
 from reviewlib.runs import Row, Run
-from reviewlib.study import Arm, Cell, Knob, Preset, Study
+from reviewlib.study import Arm, Knob, Preset, Study
 
 # Tuning seeds are counted from here, so that no final seed is ever one of them.
 FIRST_TUNING_SEED = 1_000_000
@@ -19,15 +19,16 @@ SEARCH_SEED = 20201
 RunAll = Callable[[Sequence[Run]], list[Row]]
 
 
-def sequence(study: Study, trials: int) -> list[dict[str, float]]:
+def sequence(study: Study, trials: int, search: int = 0) -> list[dict[str, float]]:
     """Return the study's search sequence: points of a scrambled Sobol sequence over all knobs.
 
     Each arm reads its own knobs from every point and ignores the others, so a method pays for its
-    own knob out of the same number of trials. The first point is the middle of every range.
+    own knob out of the same number of trials. The first point is the middle of every range; a
+    control's own search has nothing in common with search 0, that point neither.
     """
-    points = [[0.5] * len(study.knobs)]
-    sobol = qmc.Sobol(len(study.knobs), scramble=True, rng=SEARCH_SEED)
-    points += sobol.random_base2((max(trials - 1, 1) - 1).bit_length()).tolist()
+    points = [[0.5] * len(study.knobs)] if search == 0 else []
+    sobol = qmc.Sobol(len(study.knobs), scramble=True, rng=SEARCH_SEED + search)
+    points += sobol.random_base2((max(trials - len(points), 1) - 1).bit_length()).tolist()
     return [
         {knob.name: knob.at(u) for knob, u in zip(study.knobs, point, strict=True)}
         for point in points[:trials]
@@ -36,12 +37,11 @@ def sequence(study: Study, trials: int) -> list[dict[str, float]]:
 
 def trials_of(study: Study, arm: Arm, trials: int) -> list[tuple[tuple[str, float], ...]]:
     """Return the arm's trials: its own knobs in each point of the study's sequence."""
-    return [tuple((knob, point[knob]) for knob in arm.knobs) for point in sequence(study, trials)]
+    points = sequence(study, trials, arm.search)
+    return [tuple((knob, point[knob]) for knob in arm.knobs) for point in points]
 
 
-def tune(
-    study: Study, preset: Preset, arms: Sequence[Arm], cells: Sequence[Cell], run_all: RunAll
-) -> pd.DataFrame:
+def tune(study: Study, preset: Preset, run_all: RunAll) -> pd.DataFrame:
     """Run every trial of every arm on the tuning seeds and return one row a trial.
 
     Runs of the tuning phase are scored on validation images: test images are not in what a run is
@@ -53,8 +53,8 @@ def tune(
     """
     asked = [
         (arm, cell, trial, settings)
-        for cell in cells
-        for arm in arms
+        for cell in study.cells_of(preset)
+        for arm in study.arms_in(cell, preset)
         for trial, settings in enumerate(trials_of(study, arm, preset.trials))
     ]
     seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + preset.tuning_seeds)

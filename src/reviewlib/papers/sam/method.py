@@ -33,7 +33,8 @@ class SAM(torch.optim.Optimizer):
 
     Args:
         params: parameters or groups, on one device; a group may set its own `rho`, `adaptive`.
-        base_optimizer: a class such as torch.optim.SGD; `param_groups` (its lr, say) are shared.
+        base_optimizer: a class such as torch.optim.SGD, or a function that makes one; its
+            `param_groups` (lr, say) are shared.
         rho: length of e(w) in parameter space, >= 0.
         adaptive: measure that length in units of each |w| (ASAM).
         model: its BatchNorm layers then record only the pass at w; without it, both passes.
@@ -42,14 +43,14 @@ class SAM(torch.optim.Optimizer):
 
     Raises:
         ValueError: rho negative or not finite, chunks below 1, or option names clash.
-        TypeError: `base_optimizer` is no class, or `model` is no module.
+        TypeError: `base_optimizer` makes nothing, or `model` is no module.
     """
 
     def __init__(
         self, params, base_optimizer, rho=0.05, adaptive=False, model=None, chunks=1, **base_kwargs
     ):
         """Build the base optimizer on this one's parameter groups and share its state."""
-        if not isinstance(base_optimizer, type):
+        if not callable(base_optimizer):
             raise TypeError(f"base_optimizer must be a class like SGD, got {base_optimizer!r}")
         if not isinstance(model, nn.Module | None):
             raise TypeError(f"model must be an nn.Module or None, got {type(model).__name__}")
@@ -103,7 +104,7 @@ class SAM(torch.optim.Optimizer):
                     mean[p] = mean.get(p, 0) + p.grad / self.chunks
         for p, gradient in mean.items():
             p.grad = gradient
-        return torch.stack(losses).mean()
+        return torch.stack(losses).mean(0)
 
     @contextmanager
     def perturbed(self) -> Iterator[None]:

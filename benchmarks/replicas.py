@@ -1,0 +1,92 @@
+"""Replicas: R nets as one stack against the Python loop over them, side by side in one process.
+
+Both sides go through reviewlib's own loop on one core, with torch's fused SGD where all runs have
+the same setting, and with a setting each. Ratios are of the minimum process time over interleaved
+rounds.
+"""
+
+import time
+from functools import partial
+
+import torch
+from torch import nn
+
+from reviewlib import train
+from reviewlib.data import Split
+from reviewlib.models import Normalize
+
+ROUNDS, STEPS, REPLICAS = 5, 60, 30
+# (side of the images, hidden units, batch size): 64-32-10, 196-100-10, and what the SAM study has
+NETS = (
+    (8, (32,), 64),
+    (14, (100,), 64),
+    (14, (128,), 100),
+    (14, (300, 100), 64),
+    (28, (128,), 100),
+)
+
+
+def images(side, seed):
+    g = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 256, (1000, 1, side, side), generator=g, dtype=torch.uint8)
+    return Split(pixels, torch.randint(0, 10, (1000,), generator=g))
+
+
+def net(split, widths):
+    layers, inputs = [Normalize(split), nn.Flatten(-3)], split.images[0].numel()
+    for width in widths:
+        layers += [nn.Linear(inputs, width), nn.ReLU()]
+        inputs = width
+    return nn.Sequential(*layers, nn.Linear(inputs, 10))
+
+
+def trainings(splits, widths, batch_size, lrs):
+    return [
+        train.Training(
+            train.initialized(partial(net, split, widths), seed),
+            split,
+            train.Config(steps=STEPS, batch_size=batch_size, lr=lr, weight_decay=1e-3),
+            seed,
+            train.cross_entropy,
+            train.sgd,
+        )
+        for seed, (split, lr) in enumerate(zip(splits, lrs, strict=True))
+    ]
+
+
+def loop(described):
+    for training in described:
+        train.fit_all([training])
+
+
+def measured(work, described):
+    start = time.process_time()
+    work(described)
+    return time.process_time() - start
+
+
+def main():
+    torch.set_num_threads(1)
+    print(f"{REPLICAS} replicas, {STEPS} steps; times are ms a step of all replicas together")
+    print("| net | batch | settings | loop | stack | loop / stack |\n|---|---|---|---|---|---|")
+    for side, widths, batch_size in NETS:
+        splits = [images(side, seed) for seed in range(REPLICAS)]
+        for settings, lrs in (
+            ("one", [0.05] * REPLICAS),
+            ("one each", [0.01 * (1 + i) for i in range(REPLICAS)]),
+        ):
+            make = partial(trainings, splits, widths, batch_size, lrs)
+            best = {"loop": float("inf"), "stack": float("inf")}
+            for _ in range(ROUNDS):
+                for name, work in (("loop", loop), ("stack", train.fit_all)):
+                    best[name] = min(best[name], measured(work, make()) / STEPS * 1000)
+            sizes = "-".join(map(str, (side * side, *widths, 10)))
+            ratio = best["loop"] / best["stack"]
+            print(
+                f"| {sizes} | {batch_size} | {settings} | {best['loop']:.1f} "
+                f"| {best['stack']:.1f} | {ratio:.2f} |"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""Replicas: many dense nets of one shape, trained as one batched model.
+
+What differs between replicas rides on a leading axis: parameters (R, out, in), batches
+(R, B, C, H, W), and every hyperparameter as a tensor (R,). An elementwise optimizer then treats a
+stack exactly as R runs of their own; the test of this module is that each replica equals its solo
+run.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from reviewlib.models import Normalize
+
+# Modules that do the same to every replica, given a batch with one more leading axis.
+BROADCASTING = (nn.Sequential, Normalize, nn.Identity, nn.ReLU, nn.Tanh, nn.GELU, nn.Sigmoid)
+
+
+class Dense(nn.Module):
+    """R linear layers side by side: (R, B, in) -> (R, B, out)."""
+
+    def __init__(self, layers: Sequence[nn.Linear]) -> None:
+        """Stack the layers' weights, and those of their biases that there are."""
+        super().__init__()
+        self.weight = _together([original(layer, "weight") for layer in layers])  # (R, out, in)
+        self.bias = None
+        if layers[0].bias is not None:
+            self.bias = _together([original(layer, "bias").unsqueeze(0) for layer in layers])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return every replica's layer on its own batch."""
+        if self.bias is None:
+            return torch.bmm(x, self.weight.mT)
+        return torch.baddbmm(self.bias, x, self.weight.mT)
+
+
+class Stack(nn.Module):
+    """R models as one: x (R, B, C, H, W) -> logits (R, B, classes).
+
+    Parametrizations of a linear layer (masks, say) are stacked with their buffers and must act
+    elementwise.
+
+    Raises:
+        ValueError: the models are not `stackable`.
+    """
+
+    def __init__(self, models: Sequence[nn.Module]) -> None:
+        """Copy the models' parameters; the models themselves are left alone until `unstacked`."""
+        super().__init__()
+        if not stackable(models):
+            raise ValueError("a stack takes dense nets of one shape; train these models one by one")
+        self.models = tuple(models)  # a tuple, so that their parameters are not this module's
+        self.net = _stacked(models)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return every replica's logits on its own batch."""
+        return self.net(x)
+
+    @torch.no_grad()
+    def unstacked(self) -> tuple[nn.Module, ...]:
+        """Return the models that came in, in place, with the stack's parameters."""
+        for name, together in self.net.named_parameters():
+            for model, own in zip(self.models, together, strict=True):
+                target = model.get_parameter(name)
+                target.copy_(own.view_as(target))
+        return self.models
+
+
+class SGD(torch.optim.Optimizer):
+    """SGD with momentum for a stack: lr and weight_decay are numbers, or tensors (R,)."""
+
+    def __init__(self, params, lr, momentum=0.0, weight_decay=0.0):
+        """Take torch.optim.SGD's arguments of these names."""
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        """Take one step and return the closure's losses."""
+        loss = _evaluated(closure)
+        for group, w, g in _with_gradient(self.param_groups):
+            state = self.state[w]
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(w)
+            v = state["momentum_buffer"]
+            v.mul_(group["momentum"]).add_(g.addcmul_(w, along(group["weight_decay"], w)))
+            w.addcmul_(v, along(group["lr"], w), value=-1)
+        return loss
+
+
+class Adam(torch.optim.Optimizer):
+    """Adam for a stack: lr and weight_decay (L2) are numbers, or tensors (R,)."""
+
+    def __init__(self, params, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+        """Take torch.optim.Adam's arguments of these names."""
+        super().__init__(
+            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        """Take one step and return the closure's losses."""
+        loss = _evaluated(closure)
+        for group, w, g in _with_gradient(self.param_groups):
+            state, (b1, b2) = self.state[w], group["betas"]
+            if not state:
+                state |= {"step": 0, "mean": torch.zeros_like(w), "square": torch.zeros_like(w)}
+            state["step"] += 1
+            g.addcmul_(w, along(group["weight_decay"], w))
+            state["mean"].lerp_(g, 1 - b1)
+            state["square"].mul_(b2).addcmul_(g, g, value=1 - b2)
+            size = state["square"].sqrt().div_((1 - b2 ** state["step"]) ** 0.5).add_(group["eps"])
+            lr = along(group["lr"], w) / (1 - b1 ** state["step"])
+            w.addcmul_(state["mean"] / size, lr, value=-1)
+        return loss
+
+
+def along(knob: float | Tensor, like: Tensor) -> Tensor:
+    """Return a number or a tensor (R,) shaped to multiply the stacked tensor `like` (R, ...)."""
+    knob = torch.as_tensor(knob, dtype=like.dtype, device=like.device)
+    return knob.view(-1, *[1] * (like.ndim - 1)) if knob.ndim else knob
+
+
+def stackable(models: Sequence[nn.Module]) -> bool:
+    """Return whether the models are dense nets of one shape."""
+    return len({_shape(model) for model in models}) == 1 and all(
+        isinstance(module, (*BROADCASTING, nn.Linear, parametrize.ParametrizationList))
+        or (isinstance(module, nn.Flatten) and module.start_dim < 0)
+        or _is_parametrization(models[0], name)
+        for name, module in models[0].named_modules()
+    )
+
+
+def merged(values: Sequence[Any], like: Tensor) -> Any:
+    """Return what R runs have in common: one value, or numbers as a tensor (R,).
+
+    Functions merge if they are the same, or `functools.partial`s of the same one with keywords
+    that merge.
+
+    Args:
+        values: one a run.
+        like: gives tensors their type and device.
+
+    Raises:
+        ValueError: the values differ and are no numbers.
+    """
+    first = values[0]
+    if all(value is first or value == first for value in values):
+        return first
+    if all(isinstance(value, int | float) for value in values):
+        return torch.tensor(values, dtype=like.dtype, device=like.device)
+    if all(isinstance(value, partial) and not value.args for value in values):
+        names = {tuple(value.keywords) for value in values}
+        if len(names) == 1 and all(value.func == first.func for value in values):
+            return partial(
+                first.func,
+                **{
+                    name: merged([value.keywords[name] for value in values], like)
+                    for name in first.keywords
+                },
+            )
+    raise ValueError(f"runs of one stack may differ in numbers only, got {first} and others")
+
+
+def original(layer: nn.Linear, name: str) -> Tensor:
+    """Return a layer's parameter, before parametrizations if it has any."""
+    if parametrize.is_parametrized(layer, name):
+        return layer.parametrizations[name].original
+    return getattr(layer, name)
+
+
+def _stacked(modules: Sequence[nn.Module]) -> nn.Module:
+    """Return one module that does what each of the modules does, on a leading axis."""
+    first = modules[0]
+    if isinstance(first, nn.Linear):
+        dense = Dense(modules)
+        if parametrize.is_parametrized(first):
+            for name, chain in first.parametrizations.items():
+                for index in range(len(chain)):
+                    alike = [module.parametrizations[name][index] for module in modules]
+                    parametrize.register_parametrization(dense, name, _stacked(alike), unsafe=True)
+        return dense
+    together = copy.deepcopy(first)
+    for name, _ in first.named_children():
+        setattr(together, name, _stacked([getattr(module, name) for module in modules]))
+    for name, _ in first.named_buffers(recurse=False):
+        setattr(together, name, torch.stack([getattr(module, name) for module in modules]))
+    return together
+
+
+def _shape(model: nn.Module) -> tuple:
+    kinds = tuple(type(module).__qualname__ for module in model.modules())
+    state = tuple((name, tuple(value.shape)) for name, value in model.state_dict().items())
+    return kinds, state
+
+
+def _is_parametrization(model: nn.Module, name: str) -> bool:
+    parent = name.rpartition(".")[0]
+    return isinstance(model.get_submodule(parent), parametrize.ParametrizationList)
+
+
+def _together(tensors: Sequence[Tensor]) -> nn.Parameter:
+    return nn.Parameter(torch.stack([tensor.detach() for tensor in tensors]))
+
+
+def _evaluated(closure: Callable[[], Tensor] | None) -> Tensor | None:
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()
+
+
+def _with_gradient(groups: Sequence[dict]):
+    """Yield (group, parameter, gradient) of all parameters that have one."""
+    for group in groups:
+        for w in group["params"]:
+            if w.grad is not None:
+                yield group, w, w.grad
