@@ -59,3 +59,34 @@ def test_mlp_is_one_hidden_relu_layer_on_normalized_pixels():
     x = (data.pixels() - data.pixels().mean()) / data.pixels().std()
     hidden = (x.flatten(1) @ inner.T + inner_bias).clamp(min=0)
     torch.testing.assert_close(net(data.pixels()), hidden @ outer.T + outer_bias)
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 14, 14), (6, 3, 9, 4), (6, 2, 1, 1)])
+@pytest.mark.parametrize(("classes", "channels"), [(10, 8), (3, 2)])
+def test_cnn_maps_images_of_any_shape_to_logits(shape, classes, channels):
+    data = split(*shape)
+    net = models.cnn(data, classes, channels)
+    pixels = -(-shape[2] // 4) * -(-shape[3] // 4)
+    assert net(data.pixels()).shape == (6, classes)
+    assert [tuple(p.shape) for p in net.parameters()] == [
+        (channels, shape[1], 3, 3),
+        (channels,),
+        (2 * channels, channels, 3, 3),
+        (2 * channels,),
+        (32, 2 * channels * pixels),
+        (32,),
+        (classes, 32),
+        (classes,),
+    ]
+
+
+def test_cnn_is_two_strided_convolutions_and_a_hidden_layer_on_normalized_pixels():
+    data = split(6, 2, 9, 7)
+    net = models.cnn(data, 3, 4)
+    c1, b1, c2, b2, inner, b3, outer, b4 = net.parameters()
+    x = (data.pixels() - data.pixels().mean()) / data.pixels().std()
+    for weight, bias in ((c1, b1), (c2, b2)):
+        full = torch.nn.functional.conv2d(x, weight, bias, padding=1)
+        x = full[:, :, ::2, ::2].clamp(min=0)
+    hidden = (x.flatten(1) @ inner.T + b3).clamp(min=0)
+    torch.testing.assert_close(net(data.pixels()), hidden @ outer.T + b4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 
 from reviewlib.data import Split
@@ -30,4 +32,27 @@ def mlp(images: Split, classes: int, width: int = 128) -> nn.Sequential:
         nn.Linear(images.images[0].numel(), width),
         nn.ReLU(),
         nn.Linear(width, classes),
+    )
+
+
+def cnn(images: Split, classes: int, channels: int = 8) -> nn.Sequential:
+    """Return a net of two 3 x 3 convolutions of stride 2 and a hidden ReLU layer of 32 units.
+
+    Args:
+        images: a training split; images of its shape go in.
+        classes: number of logits.
+        channels: of the first convolution; the second has twice as many.
+    """
+    depth, height, width = images.images.shape[1:]
+    pixels = math.ceil(height / 4) * math.ceil(width / 4)  # each convolution halves, rounding up
+    return nn.Sequential(
+        Normalize(images),
+        nn.Conv2d(depth, channels, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(-3),
+        nn.Linear(2 * channels * pixels, 32),
+        nn.ReLU(),
+        nn.Linear(32, classes),
     )
