@@ -1,34 +1,41 @@
-"""The trial of SAM: a small net on Fashion-MNIST, with clean labels and with 40% wrong ones."""
+"""The trial of SAM: small nets on Fashion-MNIST, with clean labels and with 40% wrong ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from reviewlib import models, train
+from reviewlib import models, replicas, train
+from reviewlib.data import Split
+from reviewlib.papers.sam import sharpness
+from reviewlib.papers.sam.claims import CLAIMS, CLEAN, CNN, CONTROLS, NOISE
 from reviewlib.papers.sam.method import SAM
 from reviewlib.papers.sam.placebo import RandomDirection
-from reviewlib.study import Arm, Cell, Claim, Knob, Preset, Reported, Sample, Study
+from reviewlib.papers.sam.stacked import StackedSAM
+from reviewlib.study import Arm, Cell, Knob, Preset, Sample, Study
 
-CLEAN, NOISE = "clean", "noise"
+# All the trials of an arm and cell, on both tuning seeds, are one stack.
+STACK = 32
+# Sharpness is measured on so many images, and in a ball of the paper's default radius.
+SHARPNESS_IMAGES, RHO = 250, 0.05
+LR_AND_DECAY = ("lr", "weight_decay")
 
 ARMS = (
     Arm(
         "sgd",
         "SGD",
         "baseline",
-        ("lr", "weight_decay"),
+        LR_AND_DECAY,
         "what SAM wraps, tuned over the learning rate and the weight decay",
     ),
     Arm(
         "sgd_2x",
         "SGD, twice the steps",
         "baseline at equal cost",
-        ("lr", "weight_decay"),
+        LR_AND_DECAY,
         "a SAM step costs two gradients: the same money spent on more steps",
         times=2,
     ),
@@ -36,22 +43,60 @@ ARMS = (
         "sam",
         "SAM",
         "method",
-        ("lr", "weight_decay", "rho"),
+        (*LR_AND_DECAY, "rho"),
         "the method, its radius rho tuned out of the same number of trials",
     ),
     Arm(
         "smoothing",
         "SGD, label smoothing",
         "simple",
-        ("lr", "weight_decay", "smoothing"),
+        (*LR_AND_DECAY, "smoothing"),
         "one argument of the loss, no extra cost: what a practitioner would try first",
+        cells=(CLEAN, NOISE),
     ),
     Arm(
         "random",
         "Random direction",
         "placebo",
-        ("lr", "weight_decay", "rho"),
+        (*LR_AND_DECAY, "rho"),
         "the gradient at w + rho times a random unit vector: a perturbation without the ascent",
+        draws=True,
+        cells=(CLEAN, NOISE),
+    ),
+    Arm(
+        "smoothing_2x",
+        "SGD, label smoothing, twice the steps",
+        "combination",
+        (*LR_AND_DECAY, "smoothing"),
+        "the simple alternative at the cost of SAM on top of it",
+        times=2,
+        cells=(NOISE,),
+    ),
+    Arm(
+        "sam_smoothing",
+        "SAM + label smoothing",
+        "combination",
+        (*LR_AND_DECAY, "rho", "smoothing"),
+        "whether SAM adds to the simple alternative",
+        cells=(NOISE,),
+    ),
+    Arm(
+        "mirror",
+        "SGD + mirrored images",
+        "combination",
+        LR_AND_DECAY,
+        "augmentation: every training image and its mirror image",
+        fixed={"mirrored": 1},
+        cells=(NOISE,),
+    ),
+    Arm(
+        "sam_mirror",
+        "SAM + mirrored images",
+        "combination",
+        (*LR_AND_DECAY, "rho"),
+        "whether SAM adds to augmentation",
+        fixed={"mirrored": 1},
+        cells=(NOISE,),
     ),
     Arm(
         "sgd_wd0",
@@ -60,6 +105,7 @@ ARMS = (
         ("lr",),
         "what leaving the weight decay at zero costs; the learning rate is tuned",
         fixed={"weight_decay": 0.0},
+        cells=(NOISE,),
     ),
     Arm(
         "sam_wd0",
@@ -68,21 +114,60 @@ ARMS = (
         ("lr", "rho"),
         "SAM without weight decay, its learning rate and radius tuned",
         fixed={"weight_decay": 0.0},
+        cells=(NOISE,),
     ),
     Arm(
-        "sam_smoothing",
-        "SAM + label smoothing",
-        "combination",
-        ("lr", "weight_decay", "rho", "smoothing"),
-        "whether SAM adds to the simple alternative",
+        "asam",
+        "ASAM",
+        "ablation",
+        (*LR_AND_DECAY, "rho_adaptive"),
+        "the radius measured in units of each weight, over a range of its own",
+        cells=(CLEAN, NOISE),
+    ),
+    Arm(
+        "sam_m25",
+        "SAM, m = 25",
+        "ablation",
+        (*LR_AND_DECAY, "rho"),
+        "a perturbation for each quarter of the batch, its radius tuned anew",
+        fixed={"m": 25},
+        cells=(NOISE,),
+    ),
+    Arm(
+        "sam_m10",
+        "SAM, m = 10",
+        "ablation",
+        (*LR_AND_DECAY, "rho"),
+        "a perturbation for every ten examples, its radius tuned anew",
+        fixed={"m": 10},
+        cells=(NOISE,),
+    ),
+    Arm(
+        "sgd_again",
+        "SGD, tuned a second time",
+        "control",
+        LR_AND_DECAY,
+        "the baseline against itself: other search draws, other initializations and batch orders",
+        search=1,
+        cells=(CLEAN, NOISE),
+    ),
+    Arm(
+        "sgd_quarter",
+        "SGD, a quarter of the images",
+        "control",
+        LR_AND_DECAY,
+        "a planted effect: the baseline has four times its data",
+        share=0.25,
+        cells=(CLEAN, NOISE),
     ),
 )
 
 KNOBS = (
-    Knob("lr", 0.01, 0.3),
+    Knob("lr", 0.003, 0.3),
     Knob("weight_decay", 1e-4, 0.1),
     Knob("rho", 0.02, 0.8),
     Knob("smoothing", 0.0, 0.6, log=False),
+    Knob("rho_adaptive", 0.2, 8.0),
 )
 
 CORE = ("sgd", "sgd_2x", "sam", "smoothing", "random")
@@ -99,6 +184,7 @@ PRESETS = (
         trials=2,
         tuning_seeds=1,
         seeds=3,
+        cells=(CLEAN, NOISE),
         arms=CORE,
         settings_from="laptop",
     ),
@@ -128,171 +214,45 @@ PRESETS = (
     ),
 )
 
-TABLE_5 = Reported(
-    "test error 3.98 ± 0.05% with SAM against 4.57 ± 0.07% (WRN-28-10, basic augmentation)",
-    "Table 5, Fashion-MNIST",
-    runs=5,
-    interval=True,
-)
-TABLE_4 = Reported(
-    "test accuracy 93.4% with SAM against 68.8% (ResNet-32 on CIFAR-10, 40% noise)",
-    "Table 4",
-    runs=None,
-    interval=False,
-)
-
-CLAIMS = (
-    Claim(
-        "clean",
-        "With clean labels, SAM is more accurate than SGD at equal cost.",
-        "Table 5",
-        "gain",
-        primary=True,
-        contrast=((1, "sam", CLEAN), (-1, "sgd_2x", CLEAN)),
-        margin=0.005,
-        margin_reason="0.5 points: about the gain that the paper reports on this data set (0.59)",
-        reported=(TABLE_5,),
-    ),
-    Claim(
-        "noise",
-        "With 40% wrong labels, SAM is more accurate than SGD at equal cost.",
-        "Table 4",
-        "gain",
-        primary=True,
-        contrast=((1, "sam", NOISE), (-1, "sgd_2x", NOISE)),
-        reported=(TABLE_4,),
-    ),
-    Claim(
-        "direction",
-        "With 40% wrong labels, the ascent direction does better than a random one.",
-        "Figure 6",
-        "gain",
-        primary=True,
-        contrast=((1, "sam", NOISE), (-1, "random", NOISE)),
-    ),
-    Claim(
-        "clean-equal-steps",
-        "With clean labels, SAM against SGD at equal steps, half of SAM's cost.",
-        "Table 5",
-        "gain",
-        contrast=((1, "sam", CLEAN), (-1, "sgd", CLEAN)),
-        margin=0.005,
-        margin_reason="as for the primary claim at equal cost",
-    ),
-    Claim(
-        "noise-equal-steps",
-        "With 40% wrong labels, SAM against SGD at equal steps, half of SAM's cost.",
-        "Table 4",
-        "gain",
-        contrast=((1, "sam", NOISE), (-1, "sgd", NOISE)),
-    ),
-    Claim(
-        "noise-early-stopped",
-        "With 40% wrong labels, SAM against SGD at equal cost, both stopped early on validation.",
-        "our question",
-        "gain",
-        metric="early_accuracy",
-        contrast=((1, "sam", NOISE), (-1, "sgd_2x", NOISE)),
-    ),
-    Claim(
-        "noise-untuned-baseline",
-        "With 40% wrong labels, tuned SAM against SGD whose weight decay was left at zero.",
-        "the comparison that makes SAM look good",
-        "gain",
-        contrast=((1, "sam", NOISE), (-1, "sgd_wd0", NOISE)),
-    ),
-    Claim(
-        "noise-both-without-decay",
-        "With 40% wrong labels, SAM against SGD, both with weight decay at zero.",
-        "our question",
-        "gain",
-        contrast=((1, "sam_wd0", NOISE), (-1, "sgd_wd0", NOISE)),
-    ),
-    Claim(
-        "noise-decay-alone",
-        "With 40% wrong labels, tuning weight decay in plain SGD, at no extra cost.",
-        "our question",
-        "gain",
-        contrast=((1, "sgd", NOISE), (-1, "sgd_wd0", NOISE)),
-    ),
-    Claim(
-        "noise-against-smoothing",
-        "With 40% wrong labels, SAM against label smoothing at half the cost.",
-        "our question",
-        "gain",
-        contrast=((1, "sam", NOISE), (-1, "smoothing", NOISE)),
-    ),
-    Claim(
-        "noise-added-last",
-        "With 40% wrong labels, SAM added to label smoothing.",
-        "our question",
-        "gain",
-        contrast=((1, "sam_smoothing", NOISE), (-1, "smoothing", NOISE)),
-    ),
-    Claim(
-        "noise-interaction",
-        "With 40% wrong labels, what SAM and label smoothing give together beyond their sum.",
-        "our question",
-        "gain",
-        contrast=(
-            (1, "sam_smoothing", NOISE),
-            (-1, "smoothing", NOISE),
-            (-1, "sam", NOISE),
-            (1, "sgd", NOISE),
-        ),
-    ),
-    Claim(
-        "longer-training",
-        "With SAM, training two and four times longer keeps lowering the error on ImageNet.",
-        "Table 2",
-        "out of scope",
-        reported=(
-            Reported(
-                "ResNet-101 top-1 error 20.2 / 19.4 / 19.0% at 100 / 200 / 400 epochs with SAM "
-                "against 21.2 / 20.9 / 22.3%",
-                "Table 2",
-                runs=5,
-                interval=False,
-            ),
-        ),
-        why="needs ImageNet and nets that are far from fitting their training data",
-    ),
-    Claim(
-        "fine-tuning",
-        "SAM improves the fine-tuning of EfficientNets on every data set tried.",
-        "Table 3",
-        "out of scope",
-        why="needs pre-trained EfficientNets and their target data sets",
-    ),
-)
-
-
-def smoothed(model: nn.Module, x: Tensor, y: Tensor, *, smoothing: float) -> Tensor:
-    """Return the mean cross-entropy against labels mixed with a share of the uniform one."""
-    return F.cross_entropy(model(x), y, label_smoothing=smoothing)
-
 
 def perturbed(
-    model: nn.Module, config: train.Config, *, method: Callable[..., torch.optim.Optimizer], rho
+    model: nn.Module,
+    config: train.Config,
+    *,
+    rho: float | Tensor,
+    method: type[SAM],
+    chunks: int,
+    adaptive: bool,
 ) -> torch.optim.Optimizer:
     """Return the baseline's SGD, wrapped in SAM or in its placebo."""
-    return method(
+    return (StackedSAM if isinstance(model, replicas.Stack) else method)(
         model.parameters(),
-        torch.optim.SGD,
+        train.sgd_class(config),
         rho=rho,
+        adaptive=adaptive,
         model=model,
+        chunks=chunks,
         lr=config.lr,
         momentum=config.momentum,
         weight_decay=config.weight_decay,
-        fused=True,
     )
+
+
+def mirrored(split: Split) -> Split:
+    """Return the images and, after them, their mirror images."""
+    return Split(torch.cat([split.images, split.images.flip(-1)]), split.labels.repeat(2))
 
 
 def run(
     arm: Arm, settings: Mapping[str, float], sample: Sample, preset: Preset, seed: int
-) -> train.Fit:
-    """Train one arm; arms differ in the loss, the optimizer and the number of steps only."""
+) -> train.Training:
+    """Describe one arm's training; arms differ in loss, optimizer, images and number of steps."""
     steps = preset.steps * arm.times
+    if "channels" in settings:
+        steps = steps * 2 // 5  # a step of the convolutional net takes three times as long
+        model = partial(models.cnn, sample.train, sample.classes, int(settings["channels"]))
+    else:
+        model = partial(models.mlp, sample.train, sample.classes)
     config = train.Config(
         steps=steps,
         batch_size=preset.batch_size,
@@ -302,20 +262,35 @@ def run(
     )
     loss, optimizer = train.cross_entropy, train.sgd
     if "smoothing" in settings:
-        loss = partial(smoothed, smoothing=settings["smoothing"])
-    if "rho" in settings:
-        method = RandomDirection if arm.role == "placebo" else SAM
-        optimizer = partial(perturbed, method=method, rho=settings["rho"])
-    model = train.initialized(lambda: models.mlp(sample.train, sample.classes), seed)
-    return train.fit(
-        model.to(sample.train.labels.device),
-        sample.train,
+        loss = partial(train.cross_entropy, smoothing=settings["smoothing"])
+    if rho := settings.get("rho", settings.get("rho_adaptive")):
+        optimizer = partial(
+            perturbed,
+            rho=rho,
+            method=RandomDirection if arm.role == "placebo" else SAM,
+            chunks=preset.batch_size // int(settings.get("m", preset.batch_size)),
+            adaptive="rho_adaptive" in settings,
+        )
+    return train.Training(
+        train.initialized(model, seed).to(sample.train.labels.device),
+        mirrored(sample.train) if "mirrored" in settings else sample.train,
         config,
-        seed=seed,
-        loss=loss,
-        optimizer=optimizer,
-        validate=sample.validation,
+        seed,
+        loss,
+        optimizer,
+        sample.validation,
     )
+
+
+def inspect(model: nn.Module, sample: Sample) -> dict[str, float]:
+    """Return how sharp the training loss is at a model: on its first training images and labels."""
+    x, y = sample.train.pixels()[:SHARPNESS_IMAGES], sample.train.labels[:SHARPNESS_IMAGES]
+    loss = partial(train.cross_entropy, x=x, y=y)
+    start = torch.Generator().manual_seed(0)
+    return {
+        "top_eigenvalue": sharpness.top_eigenvalue(model, loss, start),
+        "rise_in_ball": sharpness.worst_in_ball(model, loss, RHO),
+    }
 
 
 STUDY = Study(
@@ -325,9 +300,16 @@ STUDY = Study(
     "Improving Generalization. ICLR 2021, arXiv 2010.01412",
     arms=ARMS,
     knobs=KNOBS,
-    cells=(Cell(CLEAN, "clean labels"), Cell(NOISE, "40% wrong labels", label_noise=0.4)),
+    cells=(
+        Cell(CLEAN, "clean labels", stack=STACK),
+        Cell(NOISE, "40% wrong labels", label_noise=0.4, stack=STACK),
+        Cell(CNN, "CNN, 40% wrong labels", label_noise=0.4, fixed={"channels": 8}),
+    ),
     presets=PRESETS,
     claims=CLAIMS,
     run=run,
     evaluate=train.evaluate,
+    inspect=inspect,
+    controls=CONTROLS,
+    numerics=2,
 )
