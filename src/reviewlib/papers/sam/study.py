@@ -249,7 +249,7 @@ def run(
     """Describe one arm's training; arms differ in loss, optimizer, images and number of steps."""
     steps = preset.steps * arm.times
     if "channels" in settings:
-        steps = steps * 2 // 5  # a step of the convolutional net takes three times as long
+        steps //= 2  # a step of the convolutional net takes three times as long
         model = partial(models.cnn, sample.train, sample.classes, int(settings["channels"]))
     else:
         model = partial(models.mlp, sample.train, sample.classes)
