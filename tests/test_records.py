@@ -144,10 +144,10 @@ CELLS = (replace(OF.cells[0], label_noise=0.2), OF.cells[1])
 CHANGES = {
     "range": (
         {"knobs": (replace(OF.knobs[0], low=0.005, high=0.2), OF.knobs[1])},
-        "the search of the arms sgd, slow was changed",
+        "searched otherwise since: sgd, slow",
     ),
-    "arm": ({"arms": (*toy.ARMS, NEW)}, "the arms new were added since"),
-    "cell": ({"cells": CELLS}, "no longer reproduces the arms sgd, slow"),
+    "arm": ({"arms": (*toy.ARMS, NEW)}, "not in the records yet: new"),
+    "cell": ({"cells": CELLS}, "the code no longer reproduces sgd, slow"),
     "preset": ({"presets": ()}, "no longer has a preset 'laptop'"),
     "numerics": ({"numerics": 2}, "recorded at numerics 1, the study is at 2"),
     "claims": ({"claims": (replace(toy.CLAIM, margin=0.02),)}, "claims were changed after"),

@@ -126,6 +126,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the extension to Sphinx."""
     app.add_directive("review-cards", directives.ReviewCards)
     app.add_directive("verdict-ledger", directives.VerdictLedger)
+    app.add_directive("controls", directives.Controls)
+    app.add_directive("single-seeds", directives.SingleSeeds)
     # before other extensions read the addresses
     app.connect("config-inited", derive_addresses, priority=100)
     app.connect("source-read", overlay)

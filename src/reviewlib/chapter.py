@@ -77,6 +77,12 @@ class Chapter:
         """The verdict on every claim, by name."""
         return {out.claim.name: out for out in verdicts.judge_all(self.study, self.record.rows)}
 
+    @cached_property
+    def control_verdicts(self) -> dict[str, verdicts.Verdict]:
+        """What the rule says of the study's controls, by name."""
+        outs = verdicts.judge_controls(self.study, self.record.rows)
+        return {out.claim.name: out for out in outs}
+
     def agreement(self) -> Markdown:
         """Run the notebook's preset and say whether this machine agrees with the stored records."""
         fresh = self.fresh
@@ -138,6 +144,10 @@ class Chapter:
     def contrasts(self, *names: str) -> HTML:
         """Return the paired differences of the named claims."""
         return _html(tables.contrasts(self.verdicts[name] for name in names), self._stamp)
+
+    def controls(self) -> HTML:
+        """Return what the rule says of the controls on ourselves."""
+        return _html(tables.controls(self.control_verdicts.values()), self._stamp)
 
     def verdict_table(self) -> HTML:
         """Return the verdicts."""
@@ -262,6 +272,31 @@ class Chapter:
             f"{self._stamp}",
             alt="Line chart of validation accuracy along training: " + _ranges(data, "mean, %"),
             table=data,
+        )
+
+    def show_sharpness(self, cell: str) -> Markdown:
+        """Display test error against sharpness in a cell, and say how the two rank together."""
+        data = tables.sharpness(self.study, self.record, cell)
+        rows = self.record.rows[self.record.rows["cell"] == cell]
+        across = tables.rank_correlation(data["top eigenvalue"], data["test error, %"])
+        within = data["rank correlation over seeds"]
+        figures.show(
+            figures.sharpness(data, rows),
+            caption="Test error against sharpness, "
+            f"{self.study.cell(cell).label}; a gray point is a run, a number the mean of the arm "
+            f"of that number in the table below. {self._stamp}",
+            alt="Scatter chart of test error against the top eigenvalue; arms from flat to sharp: "
+            + "; ".join(
+                f"{row['arm']} {row['top eigenvalue']:.2g}, {row['test error, %']:.1f}%"
+                for row in data.to_dict("records")
+            ),
+            table=data,
+        )
+        return Markdown(
+            f"Spearman's rank correlation of top eigenvalue and test error is {across:+.2f} across "
+            f"the {len(data)} arms (their means), and {within.median():+.2f} within an arm (the "
+            f"median over arms; from {within.min():+.2f} to {within.max():+.2f}, each over "
+            f"{data['n'].max()} seeds). Exploratory."
         )
 
     @property

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pandas as pd
 
 from reviewlib import stats, units, verdicts
-from reviewlib.records import Record
+from reviewlib.records import EVIDENCE, Record, RecordError, faults, load
 from reviewlib.study import CORE_ROLES, Study
 
 # A net that a linear model nearly matches is no baseline.
@@ -105,12 +107,30 @@ def _after(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
             all(out.verdict is not None for out in primary),
             "by reviewlib.verdicts, from the rows of the record",
         ),
-        (
-            "10. Controls on ourselves",
-            False,
-            "the baseline tuned twice and a planted effect are not in these records yet",
-        ),
+        _controls(study, record),
         ("11. Combination", combined, "a 2 × 2 with the simple alternative, interaction shown"),
         ("11. Shift", None, "no claim of this chapter is about another distribution"),
-        ("11. Scale", False, "one size so far"),
+        _scale(study, record),
     ]
+
+
+def _controls(study: Study, record: Record) -> tuple[str, bool, str]:
+    """Return whether the records hold controls, and what the rule says of them."""
+    outs = verdicts.judge_controls(study, record.rows)
+    said = "; ".join(f"{out.claim.name}: {out.verdict}" for out in outs)
+    return (
+        "10. Controls on ourselves",
+        bool(outs),
+        said or "no baseline tuned twice and no planted effect are in these records",
+    )
+
+
+def _scale(study: Study, record: Record) -> tuple[str, bool, str]:
+    """Return whether there are valid records at another size than the one shown."""
+    sizes = [record.preset["name"]]
+    for name in set(EVIDENCE) - set(sizes):
+        with contextlib.suppress(RecordError):
+            if not faults(load(study.name, name), study):
+                sizes.append(name)
+    words = ", ".join(sizes) if len(sizes) > 1 else "one size so far"
+    return "11. Scale", len(sizes) > 1, words

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich import progress
@@ -35,6 +35,7 @@ Names = Annotated[
 ]
 Jobs = Annotated[int, typer.Option(min=1, help="How many at once on this machine.")]
 Force = Annotated[bool, typer.Option(help="Do it even where nothing has changed.")]
+Engine = Literal["local", "processes", "ray"]
 Parameters = Annotated[
     list[str] | None,
     typer.Option("--parameter", "-p", help="name=value for the notebooks' parameters cell."),
@@ -87,7 +88,21 @@ def run_study(
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")] = (
         "auto"
     ),
+    engine: Annotated[
+        Engine | None,
+        typer.Option(
+            help="local: this process. processes: of this machine. ray: a cluster, or one of "
+            "--jobs CPUs started here. By default processes if --jobs is more than 1."
+        ),
+    ] = None,
     jobs: Jobs = 1,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Replay the fingerprints of the stored records; rerun only arms that went stale.",
+        ),
+    ] = False,
 ) -> None:
     """Run a paper's study and write its records.
 
@@ -116,15 +131,26 @@ def run_study(
                 seen.append(row["from_cache"])
                 bar.advance(task)
 
-            record = compare.run_study(
-                of, size, device=where, jobs=jobs, folder=out_dir, progress=finished
-            )
+            how = {
+                "device": where,
+                "engine": engine or ("processes" if jobs > 1 else "local"),
+                "jobs": jobs,
+                "folder": out_dir,
+                "progress": finished,
+            }
+            if verify:
+                record, rerun = compare.verify(of, size, **how)
+            else:
+                record = compare.run_study(of, size, **how)
         path = records.save(record, out_dir)
     except KeyboardInterrupt:
         message = "stopped; finished runs are kept, the same command goes on from here"
         raise fail(message, 130) from None
-    except (ValueError, OSError, data.DataError) as error:
+    except (ValueError, OSError, ImportError, data.DataError) as error:
         raise fail(error) from error
+    if verify:
+        news = f"rerun because they went stale: {', '.join(rerun)}" if rerun else "nothing is stale"
+        err.print(f"verified {len(record.fingerprints)} arms; {news}", highlight=False)
     seconds = record.provenance["cpu_seconds"]
     err.print(
         f"{len(seen)} runs, {sum(seen)} of them from the cache; {seconds:.0f} s of training in all",

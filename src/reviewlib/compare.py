@@ -6,7 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -68,7 +70,7 @@ def run_study(
         RecordError: the records that the settings come from are missing; before anything is run.
     """
     start = time.perf_counter()
-    source = _settings_source(study, preset, folder)
+    source = records.settings_source(study, preset, folder)
     prints = {arm.name: runs.fingerprint(study, arm) for arm in study.arms_of(preset)}
     origin = {"commit": provenance.commit(), "device": provenance.device_name(device)}
 
@@ -119,13 +121,79 @@ def run_study(
     )
 
 
-def _settings_source(study: Study, preset: Preset, folder: Path | None) -> pd.DataFrame | None:
-    """Return the trials that the final settings come from; None for this preset's own."""
-    if preset.settings_from is None:
-        return None
-    if folder and not records.path_of(study.name, preset.settings_from, folder).exists():
-        folder = None
-    return records.load(study.name, preset.settings_from, folder).trials
+def verify(
+    study: Study, preset: Preset, *, folder: Path | None = None, **how: Any
+) -> tuple[records.Record, list[str]]:
+    """Replay a stored record's fingerprints; rerun the arms that went stale, and no others.
+
+    Args:
+        study: whose record.
+        preset: which record.
+        folder: where the record is, the package's own by default.
+        how: `run_study`'s device, engine, jobs and progress.
+
+    Returns:
+        The record, stamped as verified by today's code, and the names of the arms that were rerun.
+
+    Raises:
+        RecordError: there is no record, or nothing of it can be used again.
+    """
+    stored = records.load(study.name, preset.name, folder)
+    if wrong := records.beyond_repair(stored, study):
+        raise records.RecordError(
+            f"the {preset.name} records of {study.name} cannot be verified: {'; '.join(wrong)}; "
+            f"run `reviewlib study {study.name} --preset {preset.name}` to make them anew"
+        )
+    reasons = records.to_rerun(stored, study, folder)
+    stale = {name for names in reasons.values() for name in names}
+    rerun = [arm.name for arm in study.arms_of(preset) if arm.name in stale]
+    record = stored
+    if stale:
+        part = replace(preset, arms=tuple(rerun))
+        fresh = run_study(study, part, folder=folder, **how) if rerun else None
+        record = _joined(study, preset, stored, stale, fresh)
+    return replace(record, provenance=record.provenance | {"verified": provenance.today()}), rerun
+
+
+def _joined(
+    study: Study,
+    preset: Preset,
+    stored: records.Record,
+    stale: set[str],
+    fresh: records.Record | None,
+) -> records.Record:
+    """Return the stored record with the runs of stale arms replaced by fresh ones."""
+    order = {
+        (cell.name, arm.name): place
+        for place, (cell, arm) in enumerate(
+            (cell, arm) for cell in study.cells_of(preset) for arm in study.arms_in(cell, preset)
+        )
+    }
+
+    def join(table: str) -> pd.DataFrame:
+        old = getattr(stored, table)
+        parts = [old[~old["arm"].isin(stale)]] + ([getattr(fresh, table)] if fresh else [])
+        both = pd.concat([part for part in parts if len(part)], ignore_index=True)
+        place = [order[pair] for pair in zip(both["cell"], both["arm"], strict=True)]
+        return both.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
+
+    prints = {name: value for name, value in stored.fingerprints.items() if name not in stale}
+    prints |= fresh.fingerprints if fresh else {}
+    made = dict(stored.provenance)
+    trials, rows = join("trials"), join("rows")
+    if fresh:
+        for key, separator in (("commit", ", "), ("device", "; ")):
+            parts = {*made[key].split(separator), *fresh.provenance[key].split(separator)}
+            made[key] = separator.join(sorted(parts))
+        made |= {key: fresh.provenance[key] for key in ("source", "versions", "last_run", "date")}
+    made["cpu_seconds"] = round(sum(trials["seconds"]) + sum(rows["seconds"]), 1)
+    return replace(
+        stored,
+        trials=trials,
+        rows=rows,
+        fingerprints={arm.name: prints[arm.name] for arm in study.arms_of(preset)},
+        provenance=made,
+    )
 
 
 def runs_in(study: Study, preset: Preset) -> int:

@@ -1,8 +1,9 @@
-"""The directives of the book: a card for every chapter, and the ledger of all claims."""
+"""The directives of the book: chapter cards, the ledger of all claims, controls, single seeds."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -131,6 +132,58 @@ class VerdictLedger(SphinxDirective):
         ]
 
 
+class Controls(SphinxDirective):
+    """What the rule says of effects whose truth is known, in every study that has controls."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a table a study."""
+        from reviewlib import tables, verdicts
+
+        self.env.note_reread()
+        found: list[nodes.Node] = []
+        for of, record in evidence(self.env.app):
+            if outs := verdicts.judge_controls(of, record.rows):
+                title = _chapter_link(self.env, of.name, of.title.split(":")[0])
+                stamp = nodes.Text(f": {_stamp(record)}")
+                found.append(nodes.paragraph("", "", title, stamp))
+                found.append(_html(tables.markup(tables.controls(outs))))
+        return found or [nodes.paragraph("", "No study has controls in valid records yet.")]
+
+
+class SingleSeeds(SphinxDirective):
+    """What each seed alone would have said of the primary claims, next to all seeds together."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a figure over the claims in points of accuracy of all studies."""
+        from reviewlib import figures, units, verdicts
+
+        self.env.note_reread()
+        outs, stamps = {}, []
+        for of, record in evidence(self.env.app):
+            judged = [verdicts.judge(claim, record.rows, len(of.primary)) for claim in of.primary]
+            for out in judged:
+                if units.drawn(out.claim.metric, out.claim.scale) == units.drawn("accuracy"):
+                    outs[out.claim.statement] = out
+            stamps.append(f"{of.title.split(':')[0]}: {_stamp(record)}")
+        if not outs:
+            return [nodes.paragraph("", "No study has valid records yet.")]
+        fig, table = figures.single_seeds(outs)
+        counts = "; ".join(
+            f"{row['claim']} {row['alone say: a gain']} of {row['seeds']} seeds alone say a gain, "
+            f"{row['alone say: a loss']} a loss, together: {row['together']}"
+            for row in table.to_dict("records")
+        )
+        _, page = figures.block(
+            fig,
+            caption="What single seeds would have said. Each stroke is one seed's own difference: "
+            "green is a gain of at least the margin, orange a loss of at least the margin, gray "
+            f"neither; blue is the interval of all seeds together. {'. '.join(stamps)}",
+            alt=counts,
+            table=table,
+        )
+        return [_html(page)]
+
+
 def measured(row: dict[str, Any]) -> tuple[str, str]:
     """Return a row's mean with its unit, and its interval: points, factors or plain numbers."""
     if row["mean"] is None:
@@ -174,6 +227,19 @@ def ledger_rows(app: Sphinx) -> list[dict[str, Any]] | None:
             subtype="ledger",
         )
         return None
+
+
+@lru_cache(maxsize=1)
+def evidence(app: Sphinx) -> list[tuple[Any, Any]]:
+    """Return (study, record) of every study that has valid records."""
+    from reviewlib import records, study
+
+    found = []
+    for name in study.found():
+        of = study.find(name)
+        with contextlib.suppress(records.RecordError):  # the ledger names what is wrong with it
+            found.append((of, records.best(of)[0]))
+    return found
 
 
 def executed_copy(app: Sphinx, name: str) -> Path:
@@ -223,6 +289,18 @@ def _pill(row: dict[str, Any]) -> nodes.inline:
     """Return a verdict as a badge; book.css gives every class its color and its sign."""
     text = row["verdict"] or ("no evidence yet" if row["primary"] else "exploratory")
     return nodes.inline("", text, classes=["verdict", f"verdict-{nodes.make_id(text)}"])
+
+
+def _stamp(record: Any) -> str:
+    made = record.provenance
+    return (
+        f"preset {record.preset['name']}, {made['device']}, n = {record.preset['seeds']} seeds, "
+        f"commit {made['commit']}"
+    )
+
+
+def _html(page: str) -> nodes.raw:
+    return nodes.raw("", page, format="html")
 
 
 def _line(text: str, style: str | None = None) -> nodes.paragraph:

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from reviewlib import stats, units
 from reviewlib.records import Record
-from reviewlib.study import Study
+from reviewlib.study import Cell, Study
 from reviewlib.tables import folded, settings_text
 from reviewlib.verdicts import Verdict
 
@@ -57,7 +57,13 @@ STYLE = {
 
 
 def show(fig: Figure, *, caption: str, alt: str, table: pd.DataFrame) -> None:
-    """Display a figure with its caption, alternative text and the data behind it.
+    """Display a figure with its caption, alternative text and the data behind it (see `block`)."""
+    svg, page = block(fig, caption=caption, alt=alt, table=table)
+    display({"text/html": page, "image/svg+xml": svg, "text/plain": alt}, raw=True)
+
+
+def block(fig: Figure, *, caption: str, alt: str, table: pd.DataFrame) -> tuple[str, str]:
+    """Return a figure as SVG, and as a block of HTML with caption, alternative text and data.
 
     Args:
         fig: closed afterwards.
@@ -76,7 +82,7 @@ def show(fig: Figure, *, caption: str, alt: str, table: pd.DataFrame) -> None:
         f"{folded(f'The numbers: {what}', table)}"
         "</figure>"
     )
-    display({"text/html": page, "image/svg+xml": svg, "text/plain": alt}, raw=True)
+    return svg, page
 
 
 @plt.rc_context(STYLE)
@@ -93,11 +99,25 @@ def themed(fig: Figure) -> str:
     return svg.replace(">", f">{style}", 1)
 
 
-def panels(rows: int, height: float) -> tuple[Figure, np.ndarray]:
-    """Return a figure of the book's width with axes (rows, 1), `height` inches a row."""
+def panels(*heights: float) -> tuple[Figure, np.ndarray]:
+    """Return a figure of the book's width with one panel of each height, in inches: axes (n, 1)."""
     return plt.subplots(
-        rows, 1, figsize=(WIDTH, rows * height), layout="constrained", squeeze=False
+        len(heights),
+        1,
+        figsize=(WIDTH, sum(heights)),
+        height_ratios=heights,
+        layout="constrained",
+        squeeze=False,
     )
+
+
+def cells_and_arms(study: Study, table: pd.DataFrame) -> list[tuple[Cell, list[str]]]:
+    """Return the cells of a table of runs or trials, each with the names of its arms, in order."""
+    return [
+        (cell, list(dict.fromkeys(table.loc[table["cell"] == cell.name, "arm"])))
+        for cell in study.cells
+        if cell.name in set(table["cell"])
+    ]
 
 
 @plt.rc_context(STYLE)
@@ -115,7 +135,7 @@ def contours(
     """
     left, right, bottom, top = around
     grid = np.array(np.meshgrid(np.linspace(left, right, 301), np.linspace(bottom, top, 301)))
-    fig, axes = panels(1, 4.2)
+    fig, axes = panels(4.2)
     axis, heights = axes[0, 0], loss(grid)
     axis.contour(*grid, np.sqrt(heights), levels=24, colors=GRID, linewidths=0.8)
     axis.contour(*grid, heights, levels=[2e-4], colors=INK, linewidths=0.8, linestyles="dashed")
@@ -142,14 +162,13 @@ def contours(
 def trials(study: Study, record: Record) -> tuple[Figure, pd.DataFrame]:
     """Draw the validation accuracy of every trial of every arm, the chosen ones marked."""
     table = record.trials.assign(points=100 * record.trials["accuracy"])
-    names = list(dict.fromkeys(table["arm"]))
-    cells = [cell for cell in study.cells if cell.name in set(table["cell"])]
-    fig, axes = panels(len(cells), 0.28 * len(names) + 0.9)
-    for axis, cell in zip(axes[:, 0], cells, strict=True):
+    shown_in = cells_and_arms(study, table)
+    fig, axes = panels(*(0.28 * len(names) + 0.9 for _, names in shown_in))
+    for axis, (cell, names) in zip(axes[:, 0], shown_in, strict=True):
         part = table[table["cell"] == cell.name]
         left = max(part["points"].min(), part["points"].quantile(0.2) - 8)
         shown = part["points"].clip(lower=left)
-        height = part["arm"].map(lambda name: len(names) - names.index(name))
+        height = part["arm"].map({name: len(names) - i for i, name in enumerate(names)})
         chosen = part["chosen"]
         axis.scatter(shown, height, s=16, color=BLUE, alpha=0.45, linewidths=0)
         axis.scatter(
@@ -180,11 +199,9 @@ def trials(study: Study, record: Record) -> tuple[Figure, pd.DataFrame]:
 @plt.rc_context(STYLE)
 def finals(study: Study, record: Record) -> tuple[Figure, pd.DataFrame]:
     """Draw each arm's test accuracy: a point a seed, and the mean with its 95% interval."""
-    names = list(dict.fromkeys(record.rows["arm"]))
-    cells = [cell for cell in study.cells if cell.name in set(record.rows["cell"])]
-    fig, axes = panels(len(cells), 0.3 * len(names) + 0.9)
-    table = []
-    for axis, cell in zip(axes[:, 0], cells, strict=True):
+    shown_in, table = cells_and_arms(study, record.rows), []
+    fig, axes = panels(*(0.3 * len(names) + 0.9 for _, names in shown_in))
+    for axis, (cell, names) in zip(axes[:, 0], shown_in, strict=True):
         for place, name in enumerate(reversed(names), start=1):
             rows = record.rows
             part = rows[(rows["arm"] == name) & (rows["cell"] == cell.name)]
@@ -217,7 +234,7 @@ def finals(study: Study, record: Record) -> tuple[Figure, pd.DataFrame]:
 @plt.rc_context(STYLE)
 def contrasts(verdicts: Sequence[Verdict], labels: Sequence[str]) -> tuple[Figure, pd.DataFrame]:
     """Draw each claim's paired contrast: a point a seed, the interval, zero and the margin."""
-    fig, axes = panels(1, 0.56 * len(verdicts) + 0.7)
+    fig, axes = panels(0.56 * len(verdicts) + 0.7)
     axis, table, places = axes[0, 0], [], range(len(verdicts), 0, -1)
     for place, label, out in zip(places, labels, verdicts, strict=True):
         claim, interval = out.claim, out.interval
@@ -244,7 +261,7 @@ def contrasts(verdicts: Sequence[Verdict], labels: Sequence[str]) -> tuple[Figur
 @plt.rc_context(STYLE)
 def curves(study: Study, record: Record, cell: str, arms: Sequence[str]) -> tuple:
     """Draw validation accuracy along training: mean over seeds with its 95% interval."""
-    fig, axes = panels(1, 3.2)
+    fig, axes = panels(3.2)
     axis, table = axes[0, 0], []
     for name, color in zip(arms, sns.color_palette("colorblind"), strict=False):
         rows = record.rows[(record.rows["arm"] == name) & (record.rows["cell"] == cell)]
@@ -266,6 +283,65 @@ def curves(study: Study, record: Record, cell: str, arms: Sequence[str]) -> tupl
         ]
     axis.set(xlabel="% of the arm's training steps", ylabel="validation accuracy, %")
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+    return fig, pd.DataFrame(table)
+
+
+@plt.rc_context(STYLE)
+def sharpness(table: pd.DataFrame, runs: pd.DataFrame) -> Figure:
+    """Draw test error against the Hessian's top eigenvalue: a point a run, a number an arm's mean.
+
+    Args:
+        table: as `tables.sharpness` returns it.
+        runs: the final runs of a cell.
+    """
+    fig, axes = panels(3.6)
+    axis = axes[0, 0]
+    axis.scatter(
+        runs["top_eigenvalue"],
+        100 * (1 - runs["accuracy"]),
+        s=9,
+        color=MUTED,
+        alpha=0.6,
+        linewidths=0,
+    )
+    at = table["top eigenvalue"], table["test error, %"]
+    axis.scatter(*at, s=110, color=BLUE, zorder=3)
+    for number, x, y in zip(table["no."], *at, strict=True):
+        axis.text(x, y, number, color="white", fontsize=7, ha="center", va="center", zorder=4)
+    axis.set(xscale="log", xlabel="top eigenvalue of the training loss's Hessian")
+    axis.set(ylabel="test error, %")
+    return fig
+
+
+@plt.rc_context(STYLE)
+def single_seeds(verdicts: Mapping[str, Verdict]) -> tuple[Figure, pd.DataFrame]:
+    """Draw each seed's own difference for claims, as one paper would report it, by label."""
+    fig, axes = panels(0.72 * len(verdicts) + 0.7)
+    axis, table = axes[0, 0], []
+    for place, (label, out) in zip(range(len(verdicts), 0, -1), verdicts.items(), strict=True):
+        margin = out.claim.margin
+        times, axis_label = units.drawn(out.claim.metric, out.claim.scale)
+        says = np.where(out.values >= margin, 1, np.where(out.values <= -margin, -1, 0))
+        for what, color in ((1, GREEN), (0, MUTED), (-1, ORANGE)):
+            part = times * out.values[says == what]
+            axis.scatter(part, [place] * len(part), s=200, color=color, marker="|", linewidths=1.6)
+        lo, hi = times * out.interval.lo, times * out.interval.hi
+        axis.plot([lo, hi], [place - 0.25] * 2, color=BLUE, lw=2.4)
+        axis.text(0, place + 0.32, label, transform=axis.get_yaxis_transform(), fontsize=8)
+        table.append(
+            {
+                "claim": label,
+                "seeds": len(says),
+                "alone say: a gain": int((says == 1).sum()),
+                "alone say: a loss": int((says == -1).sum()),
+                "alone say: neither": int((says == 0).sum()),
+                "together": out.verdict,
+            }
+        )
+    axis.axvline(0, color=INK, lw=1)
+    axis.set_yticks([])
+    axis.set_ylim(0.5, len(verdicts) + 0.7)
+    axis.set(xlabel=axis_label)
     return fig, pd.DataFrame(table)
 
 

@@ -21,14 +21,22 @@ VERSIONS = ("torch", "numpy", "pandas", "scipy")
 def provenance(rows: Sequence[runs.Row], seconds: float) -> dict[str, Any]:
     """Return where, when and by which code the rows of a record were made."""
     return {
+        **today(),
         "commit": ", ".join(sorted({row["commit"] for row in rows})),
-        "source": source_hash(),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in VERSIONS},
         "device": "; ".join(sorted({row["device"] for row in rows})),
         "seconds": round(seconds, 1),
         "first_run": min(row["computed"] for row in rows),
         "last_run": max(row["computed"] for row in rows),
+    }
+
+
+def today() -> dict[str, Any]:
+    """Return the code and the libraries that run now, and the date."""
+    return {
+        "commit": commit(),
+        "source": source_hash(),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in VERSIONS},
         "date": datetime.now(UTC).date().isoformat(),
     }
 

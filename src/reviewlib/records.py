@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from reviewlib import papers, runs, tuning
-from reviewlib.study import Study, digest
+from reviewlib.study import Preset, Study, digest
 
 FORMAT = 2
 # Most evidence first: a page shows the first of these that is valid.
@@ -137,27 +137,76 @@ def stale_arms(record: Record, study: Study) -> list[str]:
     ]
 
 
-def faults(record: Record, study: Study) -> list[str]:
+def faults(record: Record, study: Study, folder: Path | None = None) -> list[str]:
     """Return why a record must not be shown, one sentence a reason; empty for a valid one."""
+    return beyond_repair(record, study) or [
+        f"{reason} {', '.join(arms)}" for reason, arms in to_rerun(record, study, folder).items()
+    ]
+
+
+def beyond_repair(record: Record, study: Study) -> list[str]:
+    """Return why no run of a record can be used again, one sentence a reason."""
     if record.preset["name"] not in {preset.name for preset in study.presets}:
         return [f"the study no longer has a preset {record.preset['name']!r}"]
-    preset = study.preset(record.preset["name"])
     found = []
     if record.numerics != study.numerics:
         found.append(f"recorded at numerics {record.numerics}, the study is at {study.numerics}")
     if record.claims != study.digest():
         found.append("the claims were changed after the final seeds had run")
-    if record.preset != preset.plain():
+    if record.preset != study.preset(record.preset["name"]).plain():
         found.append("the preset's sizes were changed since")
-    if missing := [
-        arm.name for arm in study.arms_of(preset) if arm.name not in record.fingerprints
-    ]:
-        found.append(f"the arms {', '.join(missing)} were added since")
-    if searched := _searched_otherwise(record, study):
-        found.append(f"the search of the arms {', '.join(searched)} was changed since")
-    if stale := stale_arms(record, study):
-        found.append(f"the code no longer reproduces the arms {', '.join(stale)}")
     return found
+
+
+def to_rerun(record: Record, study: Study, folder: Path | None = None) -> dict[str, list[str]]:
+    """Return the arms whose runs are no longer what the study would give, by reason.
+
+    Args:
+        record: not `beyond_repair`.
+        study: as it is today.
+        folder: where to look first for the records that the preset's settings come from.
+    """
+    preset = study.preset(record.preset["name"])
+    arms = [arm.name for arm in study.arms_of(preset)]
+    reasons = {
+        "not in the records yet:": [name for name in arms if name not in record.fingerprints],
+        "no longer in the study:": [name for name in record.fingerprints if name not in arms],
+        "searched otherwise since:": _searched_otherwise(record, study),
+        "the settings were tuned anew since:": _tuned_anew(record, study, preset, folder),
+        "the code no longer reproduces": [
+            name for name in stale_arms(record, study) if name in arms
+        ],
+    }
+    return {reason: names for reason, names in reasons.items() if names}
+
+
+def settings_source(study: Study, preset: Preset, folder: Path | None) -> pd.DataFrame | None:
+    """Return the trials that a preset's settings come from; None for its own.
+
+    Raises:
+        RecordError: the records that they come from are missing.
+    """
+    if preset.settings_from is None:
+        return None
+    if folder and not path_of(study.name, preset.settings_from, folder).exists():
+        folder = None
+    return load(study.name, preset.settings_from, folder).trials
+
+
+def _tuned_anew(record: Record, study: Study, preset: Preset, folder: Path | None) -> list[str]:
+    """Return the arms whose settings are not those that the preset takes from another one."""
+    source = settings_source(study, preset, folder)
+    if source is None:
+        return []
+    return [
+        arm.name
+        for arm in study.arms_of(preset)
+        if any(
+            row["settings"] != {**row["settings"], **tuning.settings_of(source, arm.name, cell)}
+            for cell, part in record.rows[record.rows["arm"] == arm.name].groupby("cell")
+            for row in part.to_dict("records")
+        )
+    ]
 
 
 def _searched_otherwise(record: Record, study: Study) -> list[str]:
@@ -188,7 +237,7 @@ def best(study: Study, folder: Path | None = None) -> tuple[Record, list[str]]:
         except RecordError as error:
             notes.append(str(error))
             continue
-        if not (wrong := faults(record, study)):
+        if not (wrong := faults(record, study, folder)):
             return record, notes
         notes += [f"{preset} records are stale: {reason}" for reason in wrong]
     raise RecordError(

@@ -119,10 +119,15 @@ def verdicts(outs: Iterable[Verdict]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def controls(outs: Iterable[Verdict]) -> pd.DataFrame:
+    """Return what the rule says of effects whose truth is known."""
+    return pd.DataFrame(_contrast(out) for out in outs)
+
+
 def price(study: Study, record: Record) -> pd.DataFrame:
     """Return what each core arm costs: passes, seconds and new hyperparameters."""
     cost = passes(study, record)
-    seconds = record.rows.groupby("arm")["seconds"].median()
+    seconds = _of_first_cell(study, record.rows).groupby("arm")["seconds"].median()
     base = study.role("baseline").knobs
     return pd.DataFrame(
         {
@@ -138,8 +143,46 @@ def price(study: Study, record: Record) -> pd.DataFrame:
 
 def passes(study: Study, record: Record) -> pd.Series:
     """Return each arm's forward-backward passes a run, as a multiple of the baseline's."""
-    counted = record.rows.groupby("arm")["passes"].median()
-    return counted / counted[study.role("baseline").name]
+    counted = record.rows.groupby(["cell", "arm"])["passes"].median().unstack("cell")
+    return (counted / counted.loc[study.role("baseline").name]).median(axis=1)
+
+
+def sharpness(study: Study, record: Record, cell: str) -> pd.DataFrame:
+    """Return the mean sharpness and test error of a cell's arms, numbered from flat to sharp.
+
+    The last column is Spearman's rank correlation of top eigenvalue and test error over the seeds
+    of the arm.
+    """
+    rows = record.rows[record.rows["cell"] == cell]
+    rows = rows.assign(error=100 * (1 - rows["accuracy"])).dropna(subset="top_eigenvalue")
+    table = []
+    for name, part in rows.groupby("arm", sort=False):
+        table.append(
+            {
+                "arm": study.arm(name).label,
+                "top eigenvalue": part["top_eigenvalue"].mean(),
+                "rise in the ball, nats": part["rise_in_ball"].mean(),
+                "test error, %": part["error"].mean(),
+                "rank correlation over seeds": rank_correlation(
+                    part["top_eigenvalue"], part["error"]
+                ),
+                "n": len(part),
+            }
+        )
+    frame = pd.DataFrame(table).sort_values("top eigenvalue").round(3)
+    frame.insert(0, "no.", range(1, len(frame) + 1))
+    return frame
+
+
+def rank_correlation(x: pd.Series, y: pd.Series) -> float:
+    """Return Spearman's rank correlation."""
+    return float(x.rank().corr(y.rank()))
+
+
+def _of_first_cell(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return every arm's rows in the first cell that it is run in."""
+    place = rows["cell"].map({cell.name: place for place, cell in enumerate(study.cells)})
+    return rows[place == place.groupby(rows["arm"]).transform("min")]
 
 
 def contrast_label(study: Study, out: Verdict) -> str:
