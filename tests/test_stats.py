@@ -1,4 +1,4 @@
-"""Paired statistics: against scipy and statsmodels, and against simulation."""
+"""Paired statistics: against scipy and statsmodels, and what they refuse."""
 
 import math
 
@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
-from reviewlib import stats, verdicts
+from reviewlib import stats
 from reviewlib.stats import Interval
 
 CASES = [
@@ -16,8 +17,6 @@ CASES = [
     [0.011, 0.004, -0.002, 0.008, 0.013],
     [-3.0, 1.0, 4.0, 1.0, -5.0, 9.0, -2.0, 6.0, 5.0, 3.5],
 ]
-STUDIES = 20_000
-MANY = 200_000  # a rate of 2.5% is then known to 0.1 points in three standard errors
 
 
 # The interval
@@ -38,6 +37,27 @@ def test_t_interval_equals_scipy_and_statsmodels(values, level):
 @pytest.mark.parametrize("d", [0.0, 0.1, -2.5])
 def test_ties_have_the_interval_of_one_point(d):
     assert stats.t_interval([d] * 7) == Interval(d, d, d, 0.95, 7, 0.0)
+
+
+def test_ties_but_for_rounding_have_the_interval_of_one_point():
+    values = [a - b for a, b in ((0.82, 0.8), (0.72, 0.7), (0.32, 0.3))]
+    assert len(set(values)) > 1
+    tie = stats.t_interval(values)
+    assert tie.lo == tie.mean == tie.hi == pytest.approx(0.02) and tie.sd == 0
+    assert stats.t_interval([0.02, 0.02, 0.02 + 1e-9]).sd > 0
+
+
+def test_paired_accuracies_have_the_interval_of_a_paired_t_test():
+    new, old = [0.84, 0.79, 0.85, 0.81], [0.80, 0.78, 0.79, 0.82]
+    ours = stats.t_interval(stats.contrast(rows(new=new, old=old), GAIN, "accuracy"), 0.9875)
+    theirs = scipy.stats.ttest_rel(new, old).confidence_interval(0.9875)
+    assert (ours.lo, ours.hi) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_t_interval_rejects_what_is_not_finite(bad):
+    with pytest.raises(ValueError, match=rf"needs finite values, got \[{bad}\]"):
+        stats.t_interval([0.1, bad, 0.2])
 
 
 @pytest.mark.parametrize("values", [[], [0.5]])
@@ -112,12 +132,53 @@ def test_contrast_turns_round_where_less_is_better():
     assert values.tolist() == pytest.approx([-0.3, -0.2])
 
 
-def test_contrast_of_four_terms_is_an_interaction():
-    records = rows(both=[0.9, 0.8], a=[0.7, 0.6], b=[0.8, 0.75], none=[0.5, 0.6])
-    terms = tuple(
-        (weight, arm, "clean") for weight, arm in ((1, "both"), (-1, "a"), (-1, "b"), (1, "none"))
-    )
-    assert stats.contrast(records, terms, "accuracy").tolist() == pytest.approx([-0.1, 0.05])
+COMBINED = {"both": [0.9, 0.8], "a": [0.7, 0.6], "b": [0.8, 0.75], "none": [0.5, 0.6]}
+TABLE = stats.two_by_two("none", "a", "b", "both", "clean")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("first", [0.15, 0.025]), ("second", [0.25, 0.175]), ("interaction", [-0.1, 0.05])],
+)
+def test_a_two_by_two_has_main_effects_and_an_interaction(name, values):
+    found = stats.contrast(rows(**COMBINED), TABLE[name], "accuracy")
+    assert found.tolist() == pytest.approx(values)
+    # The error falls by what the accuracy rises.
+    error = stats.contrast(rows(**COMBINED), TABLE[name], "error", sign=-1.0)
+    assert error.tolist() == pytest.approx(values)
+
+
+def test_an_interaction_of_logarithms_of_error_compares_factors():
+    found = stats.contrast(rows(**COMBINED), TABLE["interaction"], "error", log=True, sign=-1.0)
+    factors = [(0.3 * 0.2) / (0.1 * 0.5), (0.4 * 0.25) / (0.2 * 0.4)]
+    assert found.tolist() == pytest.approx([math.log(factor) for factor in factors])
+
+
+def test_errors_are_those_of_their_own_accuracy():
+    records = rows(new=[0.9, 0.7], old=[0.6, 0.5]).assign(early_accuracy=0.25)
+    alone = ((1, "new", "clean"),)
+    assert stats.contrast(records, alone, "early_error").tolist() == [0.75, 0.75]
+    assert stats.contrast(records.assign(error=3.0), alone, "error").tolist() == [3.0, 3.0]
+
+
+def test_ties_are_ties_in_spite_of_rounding():
+    tied = rows(both=[0.8] * 3, a=[0.2] * 3, b=[0.7] * 3, none=[0.1] * 3)
+    assert 0.1 - 0.2 - 0.7 + 0.8 > 0
+    for terms in (TABLE["interaction"], TABLE["interaction"][::-1]):
+        assert stats.contrast(tied, terms, "accuracy").tolist() == [0, 0, 0]
+    tied.loc[tied["arm"] == "both", "accuracy"] += 1e-9
+    assert stats.contrast(tied, TABLE["interaction"], "accuracy").tolist() == [1e-9] * 3
+    steps = rows(new=[0.82, 0.72, 0.32], old=[0.8, 0.7, 0.3])
+    assert stats.contrast(steps, GAIN, "accuracy").tolist() == [0.02] * 3
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_rounding_keeps_twelve_digits_in_any_unit(unit):
+    records = rows(new=[0.876543210987, 0.9], old=[0.8, 0.9])
+    records["accuracy"] *= unit
+    values = stats.contrast(records, GAIN, "accuracy")
+    assert values.tolist() == pytest.approx([0.076543210987 * unit, 0.0], rel=1e-10, abs=0)
+    assert stats.contrast(records.assign(zero=0.0), GAIN, "zero").tolist() == [0, 0]
 
 
 def test_contrast_weighs_its_terms():
@@ -131,21 +192,61 @@ def test_contrast_names_the_unpaired_seeds():
     holes = ((records["arm"] == "old") & (records["seed"] == 1)) | (
         (records["arm"] == "new") & (records["seed"] == 2)
     )
-    with pytest.raises(ValueError, match=r"'old' in 'clean' is unpaired on seeds \[1, 2\]"):
+    with pytest.raises(
+        ValueError, match=r"'old' in 'clean' is unpaired on seeds \[1, 2\]: run them"
+    ):
         stats.contrast(records[~holes], GAIN, "accuracy")
 
 
+@pytest.mark.parametrize("where", [0, 1, 2])
+def test_contrast_compares_the_seeds_of_every_term(where):
+    terms = ((1, "new", "clean"), (-0.5, "old", "clean"), (-0.5, "mid", "clean"))
+    records = rows(new=[0.9, 0.7, 0.8], old=[0.6, 0.5, 0.7], mid=[0.8, 0.6, 0.7])
+    hole = (records["arm"] == terms[where][1]) & (records["seed"] == 1)
+    with pytest.raises(ValueError, match=r"is unpaired on seeds \[1\]"):
+        stats.contrast(records[~hole], terms, "accuracy")
+
+
 def test_contrast_names_the_missing_arm():
-    with pytest.raises(ValueError, match="the records have no arm 'old' in cell 'clean'"):
+    with pytest.raises(ValueError, match="the records have no arm 'old' in cell 'clean': run it"):
         stats.contrast(rows(new=[0.9, 0.7]), GAIN, "accuracy")
 
 
+@pytest.mark.parametrize("metric", ["speed", "early_error"])
+def test_contrast_names_the_missing_metric(metric):
+    with pytest.raises(ValueError, match=f"must be a column of the records, got '{metric}'"):
+        stats.contrast(rows(new=[0.9, 0.7], old=[0.6, 0.5]), GAIN, metric)
+
+
+def test_contrast_needs_terms():
+    with pytest.raises(ValueError, match="needs at least one"):
+        stats.contrast(rows(new=[0.9, 0.7]), (), "accuracy")
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_contrast_names_the_seeds_that_are_not_a_number(value):
-    records = rows(new=[0.9, 0.7, 0.8], old=[0.6, value, 0.7])
-    message = r"accuracy of arm 'old' in 'clean' is not a number on seeds \[1\]"
+@pytest.mark.parametrize("column", [{}, {"diverged_at": math.nan}])
+def test_contrast_names_the_seeds_that_are_not_a_number(value, column):
+    records = rows(new=[0.9, 0.7, 0.8], old=[0.6, value, 0.7]).assign(**column)
+    message = r"^accuracy of arm 'old' in 'clean' is not a number on seeds \[1\]: run them again$"
     with pytest.raises(ValueError, match=message):
         stats.contrast(records, GAIN, "accuracy")
+
+
+def test_contrast_tells_a_diverged_run_without_a_score_from_a_hole():
+    records = rows(new=[0.9, 0.7, 0.8], old=[0.6, math.nan, 0.7]).assign(diverged_at=math.nan)
+    records.loc[records["seed"] == 1, "diverged_at"] = 17
+    with pytest.raises(ValueError, match=r"on seeds \[1\], which diverged: score chance"):
+        stats.contrast(records, GAIN, "accuracy")
+    records.loc[records["seed"] == 2, "accuracy"] = math.nan
+    with pytest.raises(ValueError, match=r"'new' in 'clean' is not a number on seeds \[2\]: run"):
+        stats.contrast(records, GAIN, "accuracy")
+
+
+def test_contrast_takes_a_diverged_run_at_its_score():
+    records = rows(new=[0.9, 0.1], old=[0.6, 0.5]).assign(
+        diverged_at=[math.nan, math.nan, 3.0] * 2 + [math.nan] * 2
+    )
+    assert stats.contrast(records, GAIN, "accuracy").tolist() == pytest.approx([0.3, -0.4])
 
 
 def test_contrast_does_not_drop_a_replicate_that_is_not_a_number():
@@ -154,88 +255,12 @@ def test_contrast_does_not_drop_a_replicate_that_is_not_a_number():
         stats.contrast(records, GAIN, "accuracy")
 
 
-def test_contrast_rejects_the_logarithm_of_zero():
-    records = rows(new=[0.9, 0.7], old=[0.6, 0.0])
-    with pytest.raises(ValueError, match=r"seeds \[1\]"):
+@pytest.mark.parametrize("value", [0.0, -0.5])
+def test_contrast_rejects_the_logarithm_of_what_is_not_positive(value):
+    records = rows(new=[0.9, 0.7], old=[0.6, value])
+    message = r"accuracy of arm 'old' in 'clean' is not positive on seeds \[1\]"
+    with pytest.raises(ValueError, match=message):
         stats.contrast(records, GAIN, "accuracy", log=True)
-
-
-# Simulation. The real code takes 0.1 ms an interval; the formula below it is checked against it.
-
-
-def intervals(studies, level):
-    """Means and bounds of studies (S, n), all at once."""
-    n = studies.shape[1]
-    mean, sd = studies.mean(1), studies.std(1, ddof=1)
-    half = scipy.stats.t.ppf((1 + level) / 2, n - 1) * sd / math.sqrt(n)
-    return mean, mean - half, mean + half
-
-
-def simulated(n, effect=0.0, sd=1.0, studies=STUDIES, seed=0):
-    return np.random.default_rng(seed).normal(effect, sd, (studies, n))
-
-
-@pytest.mark.parametrize("n", [2, 3, 5, 10])
-def test_the_formula_of_the_simulations_is_the_code(n):
-    studies = simulated(n, effect=0.5, studies=200)
-    real = [stats.t_interval(study, 0.975) for study in studies]
-    assert np.allclose(
-        intervals(studies, 0.975), np.array([(i.mean, i.lo, i.hi) for i in real]).T, rtol=1e-12
-    )
-    mean, lo, _ = intervals(studies, 0.975)
-    words = [verdicts.rule_for_gain(interval, 0.6) == "supported" for interval in real]
-    assert words == ((lo > 0) & (mean >= 0.6)).tolist()
-
-
-@pytest.mark.parametrize("n", [3, 5, 10])
-@pytest.mark.parametrize(("effect", "margin", "level"), [(1.2, 0.5, 0.95), (0.6, 0.5, 0.9875)])
-@pytest.mark.parametrize("sd", [0.2, 1.0])
-def test_chance_supported_is_the_share_of_simulated_studies(n, effect, margin, level, sd):
-    mean, lo, _ = intervals(simulated(n, effect, sd, seed=n), level)
-    share = ((lo > 0) & (mean >= margin)).mean()
-    assert stats.chance_supported(effect, sd, n, level, margin) == pytest.approx(share, abs=0.01)
-
-
-def test_chance_supported_is_the_share_of_verdicts():
-    studies = simulated(5, effect=1.2, studies=2_000, seed=1)
-    words = [verdicts.rule_for_gain(stats.t_interval(study), 0.5) for study in studies]
-    share = words.count("supported") / len(words)
-    # Four standard errors of so few studies.
-    assert stats.chance_supported(1.2, 1.0, 5, 0.95, 0.5) == pytest.approx(share, abs=0.045)
-
-
-def test_no_effect_lies_below_the_interval_as_often_as_stated():
-    studies = simulated(10, studies=MANY, seed=2)
-    above = intervals(studies, 0.95)[1] > 0
-    assert 0.022 <= above.mean() <= 0.028
-    # Decision by decision, the code's.
-    assert [stats.t_interval(study).lo > 0 for study in studies[:4000]] == above[:4000].tolist()
-
-
-@pytest.mark.parametrize("n", [3, 5, 10])
-def test_the_boundaries_are_crossed_as_often_as_stated(n):
-    margin, studies = 0.7, simulated(n, studies=MANY, seed=3)
-    rates = {
-        "gain at no effect": intervals(studies, 0.95)[1] > 0,
-        "no gain at the margin": intervals(studies + margin, 0.95)[2] < margin,
-        "no loss at the margin": intervals(studies - margin, 0.95)[1] > -margin,
-    }
-    for name, crossed in rates.items():
-        assert 0.022 <= crossed.mean() <= 0.028, name
-
-
-def test_the_boundary_is_crossed_as_often_as_stated_with_binomial_data():
-    draw = np.random.default_rng(6)
-    new, old = (draw.binomial(300, 0.85, (STUDIES, 10)) / 300 for _ in range(2))
-    assert 0.022 <= (intervals(new - old, 0.95)[1] > 0).mean() <= 0.028
-
-
-def test_a_diverged_run_makes_no_false_gain_more_likely():
-    draw = np.random.default_rng(7)
-    new, old = draw.normal(0.85, 0.005, (2, STUDIES, 10))
-    for arm in (new, old):
-        arm[np.arange(STUDIES), draw.integers(10, size=STUDIES)] = 0.1
-    assert (intervals(new - old, 0.95)[1] > 0).mean() <= 0.028
 
 
 # Detectable effects
@@ -246,19 +271,98 @@ def test_no_detectable_gain_below_five_seeds(n):
     assert stats.detectable_gain(0.01, n, 0.95, 0.01) is None
 
 
+# Normal differences of unit spread in the mean: effects in standard deviations.
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 40])
+@pytest.mark.parametrize("level", [0.95, 0.9875])
+@pytest.mark.parametrize("effect", [0.0, 0.4, 1.5])
+def test_without_a_margin_the_chance_is_that_of_a_one_sided_t_test(n, level, effect):
+    power = TTestPower().power(effect, n, (1 - level) / 2, alternative="larger")
+    assert stats.chance_supported(2 * effect, 2.0, n, level, 0.0) == pytest.approx(power, abs=2e-4)
+
+
+def test_a_margin_that_decides_alone_leaves_a_normal_probability():
+    # Spread so small that lo > 0 is sure: P(mean >= margin).
+    chance = stats.chance_supported(0.011, 0.002, 5, 0.95, 0.01)
+    assert chance == pytest.approx(scipy.stats.norm.cdf(0.001 / (0.002 / math.sqrt(5))), abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("n", "sd", "level"), [(5, 0.0005, 0.95), (5, 0.2, 0.9875), (10, 0.01, 0.975), (10, 0.2, 0.95)]
 )
-def test_the_detectable_gain_is_found_four_times_in_five(n, sd, level):
+def test_the_detectable_gain_has_a_chance_of_four_in_five(n, sd, level):
     effect = stats.detectable_gain(sd, n, level, 0.01)
     assert stats.chance_supported(effect, sd, n, level, 0.01) == pytest.approx(0.8, abs=1e-6)
     assert effect > 0.01
-    mean, lo, _ = intervals(simulated(n, effect, sd, seed=8), level)
-    assert ((lo > 0) & (mean >= 0.01)).mean() == pytest.approx(0.8, abs=0.012)
+
+
+def test_without_a_margin_the_detectable_gain_is_that_of_statsmodels():
+    theirs = TTestPower().solve_power(nobs=10, alpha=0.025, power=0.8, alternative="larger")
+    assert stats.detectable_gain(0.03, 10, 0.95, 1e-9) == pytest.approx(0.03 * theirs, rel=1e-3)
 
 
 def test_without_spread_the_margin_itself_is_detected():
     assert stats.detectable_gain(0.0, 5, 0.95, 0.01) == 0.01
+    assert stats.chance_supported(0.01, 0.0, 5, 0.95, 0.01) == 1
+    assert stats.chance_supported(0.009, 0.0, 5, 0.95, 0.01) == 0
+    assert stats.chance_supported(0.0, 0.0, 5, 0.95, 0.0) == 0
+
+
+# No loss
+
+SURE = Interval(-0.05, -0.06, -0.04, 0.95, 10, 0.01)
+
+
+def control(mean, sd=0.01, n=10):
+    return Interval(mean, mean, mean, 0.95, n, sd)
+
+
+@pytest.mark.parametrize("effect", [-0.01, -0.004, 0.0, 0.02])
+def test_with_a_sure_control_no_loss_is_a_t_test_against_the_margin(effect):
+    power = TTestPower().power((effect + 0.01) / 0.01, 10, 0.0125, alternative="larger")
+    chance = stats.chance_no_loss(effect, 0.01, 10, 0.975, 0.01, SURE)
+    assert chance == pytest.approx(power, abs=2e-4)
+
+
+def test_a_doubtful_control_takes_its_doubt_from_the_chance():
+    # The control's own spread and seeds: here it is noticed by a t test of four seeds.
+    doubt = 1 - TTestPower().power(0.03 / 0.02, 4, 0.025, alternative="larger")
+    sure, less = (
+        stats.chance_no_loss(0.0, 0.005, 10, 0.95, 0.01, of)
+        for of in (SURE, control(-0.04, sd=0.02, n=4))
+    )
+    assert 0.9 < sure < 1 and 0.2 < doubt < 0.5
+    assert less == pytest.approx(sure - doubt, abs=4e-4)
+
+
+@pytest.mark.parametrize("mean", [-0.01, -0.009, 0.0, 0.05])
+def test_without_a_control_that_loses_nothing_is_detected(mean):
+    for sd in (0.0, 0.005):
+        assert stats.chance_no_loss(0.0, 0.005, 10, 0.95, 0.01, control(mean, sd)) < 0.03
+        assert stats.detectable_no_loss(0.005, 10, 0.95, 0.01, control(mean, sd)) is None
+        assert stats.detectable_no_loss(0.0, 10, 0.95, 0.01, control(mean, sd)) is None
+
+
+def test_a_chance_is_never_negative():
+    assert stats.chance_no_loss(-0.03, 0.005, 10, 0.95, 0.01, control(0.0)) == 0
+
+
+@pytest.mark.parametrize(("sd", "sign"), [(0.003, -1), (0.03, 1)])
+def test_the_detectable_difference_has_a_chance_of_four_in_five(sd, sign):
+    effect = stats.detectable_no_loss(sd, 10, 0.95, 0.01, SURE)
+    assert stats.chance_no_loss(effect, sd, 10, 0.95, 0.01, SURE) == pytest.approx(0.8, abs=1e-6)
+    assert effect * sign > 0 and effect > -0.01
+
+
+def test_without_spread_a_loss_of_the_margin_is_where_no_loss_begins():
+    assert stats.detectable_no_loss(0.0, 10, 0.95, 0.01, SURE) == -0.01
+    assert stats.chance_no_loss(-0.0099, 0.0, 10, 0.95, 0.01, SURE) == pytest.approx(1, abs=1e-3)
+    assert stats.chance_no_loss(-0.01, 0.0, 10, 0.95, 0.01, SURE) == 0
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_no_detectable_difference_below_five_seeds(n):
+    assert stats.detectable_no_loss(0.01, n, 0.95, 0.01, SURE) is None
+    assert stats.detectable_no_loss(0.01, 5, 0.95, 0.01, SURE) is not None
 
 
 # Seeds to settle
