@@ -36,6 +36,9 @@ def interval(lo, hi, mean=None):
         (0.0, 0.02, 0.04, "inconclusive"),
         (-0.04, -0.01, 0.02, "inconclusive"),
         (M, M, M, "supported"),
+        # Short of the margin by the records' rounding, and by a little more.
+        (0.001, M - 0.9e-6, 0.019, "supported"),
+        (0.001, M - 1.2e-6, 0.019, "real but small"),
     ],
 )
 def test_the_table_for_a_gain(lo, mean, hi, word):
@@ -43,23 +46,34 @@ def test_the_table_for_a_gain(lo, mean, hi, word):
 
 
 corners = st.sampled_from([-2 * M, -M, 0.0, -0.0, 5e-324, math.nextafter(M, 0), M, 2 * M])
-numbers = st.one_of(corners, st.floats(-0.05, 0.05))
+numbers = st.one_of(corners, corners.map(lambda x: -x), st.floats(-0.05, 0.05))
+# Deterministic ties: an interval of no width.
+bounds_and_mean = st.one_of(
+    st.tuples(numbers, numbers, numbers).map(sorted), numbers.map(lambda d: [d, d, d])
+)
 
 
-@given(st.tuples(numbers, numbers, numbers).map(sorted))
-@settings(max_examples=150, deadline=None)
+def only(table):
+    """The one word of a table of predicates that holds."""
+    holding = [word for word, holds in table.items() if holds]
+    assert len(holding) == 1, holding
+    return holding[0]
+
+
+@given(bounds_and_mean)
+@settings(max_examples=300, deadline=None)
 def test_every_interval_has_exactly_one_verdict_for_a_gain(bounds):
     lo, mean, hi = bounds
+    reached = mean >= M * (1 - 1e-4)
     table = {
-        "supported": lo > 0 and mean >= M,
-        "real but small": lo > 0 and mean < M,
+        "supported": lo > 0 and reached,
+        "real but small": lo > 0 and not reached,
         "contradicted": hi < 0,
         "no meaningful gain": lo <= 0 <= hi < M,
         "inconclusive": lo <= 0 and hi >= M,
     }
     assert tuple(table) == verdicts.GAIN_VERDICTS
-    holding = [word for word, holds in table.items() if holds]
-    assert [rule_for_gain(Interval(mean, lo, hi, 0.95, 10, 0.01), M)] == holding
+    assert rule_for_gain(Interval(mean, lo, hi, 0.95, 10, 0.01), M) == only(table)
 
 
 LOSES, KEEPS = interval(-0.05, -0.02), interval(-0.05, -0.005)
@@ -85,14 +99,32 @@ def test_the_rule_for_no_loss(lo, hi, control, word):
     assert rule_for_no_loss(interval(lo, hi), control, M) == word
 
 
-@given(st.tuples(numbers, numbers).map(sorted), st.tuples(numbers, numbers).map(sorted))
-@example((-0.005, 0.005), (-0.05, -0.02))
-@settings(max_examples=100, deadline=None)
-def test_no_loss_is_supported_only_where_the_control_loses(bounds, control):
-    word = rule_for_no_loss(interval(*bounds), interval(*control), M)
-    assert (word == "supported") == (bounds[0] > -M and control[1] < -M)
-    assert (word == "contradicted") == (bounds[1] < -M)
-    assert word in ("supported", "contradicted", "inconclusive")
+@given(bounds_and_mean, bounds_and_mean)
+@example((-0.005, 0.0, 0.005), (-0.05, -0.03, -0.02))
+@example((-M, -M, -M), (-0.05, -0.03, -0.02))
+@example((0.0, 0.0, 0.0), (-M, -M, -M))
+@settings(max_examples=300, deadline=None)
+def test_every_pair_of_intervals_has_exactly_one_verdict_for_no_loss(bounds, control):
+    (lo, _, hi), noticed = bounds, control[2] < -M
+    table = {
+        "supported": lo > -M and noticed,
+        "contradicted": hi < -M,
+        "inconclusive": (lo <= -M <= hi) or (lo > -M and not noticed),
+    }
+    assert tuple(table) == verdicts.NO_LOSS_VERDICTS
+    assert rule_for_no_loss(interval(lo, hi), interval(control[0], control[2]), M) == only(table)
+
+
+@given(bounds_and_mean)
+@example((0.0, 0.0, 0.0))
+@example((0.0, 0.1, 0.2))
+@example((-0.2, -0.1, 0.0))
+@settings(max_examples=200, deadline=None)
+def test_every_interval_has_exactly_one_word_on_survival(bounds):
+    lo, _, hi = bounds
+    table = {"survives": lo > 0, "does not survive": hi < 0, "undecided": lo <= 0 <= hi}
+    assert tuple(table) == verdicts.SURVIVAL_WORDS
+    assert verdicts.rule_for_survival(interval(lo, hi)) == only(table)
 
 
 # From records to a verdict
@@ -241,13 +273,79 @@ LEVEL = [0.001, -0.001, 0.0, 0.002, -0.002, 0.0]
 )
 def test_judge_no_loss_against_its_control(gains, losses, word):
     verdict = verdicts.judge(no_loss(), records(gains, losses), 1)
-    assert verdict.verdict == word and verdict.detectable is None
+    assert verdict.verdict == word
+    assert same(verdict.interval, stats.t_interval(gains, 0.95))
+    assert same(verdict.control, stats.t_interval([-loss for loss in losses], 0.95))
+    known = verdict.interval.sd, 6, 0.95, M, verdict.control
+    assert verdict.detectable == stats.detectable_no_loss(*known)
+    assert verdict.if_equal == stats.chance_no_loss(0.0, *known)
 
 
-def test_judge_says_how_many_seeds_would_settle_no_loss():
-    gains = [0.03, -0.04, 0.02, -0.03, 0.01, -0.01]
-    verdict = verdicts.judge(no_loss(), records(gains), 1)
-    assert verdict.to_settle == stats.seeds_to_settle(verdict.interval, (-M,)) > 6
+def test_no_chance_is_stated_below_five_seeds():
+    for n in (4, 5):
+        rows = records(LEVEL)
+        verdict = verdicts.judge(no_loss(), rows[rows["seed"] < n], 1)
+        assert verdict.interval.n == n
+        assert (verdict.if_equal is None) == (verdict.detectable is None) == (n == 4)
+
+
+def test_a_gain_has_no_control():
+    verdict = verdicts.judge(claim(), records(), 1)
+    assert verdict.control is None and verdict.if_equal is None
+
+
+WIDE = [0.03, -0.04, 0.02, -0.03, 0.01, -0.01]  # mean -0.0033
+LOW = [gain - M for gain in WIDE]  # mean -0.0133
+DOUBTFUL = [0.05, -0.02, 0.06, -0.03, 0.04, -0.01]  # mean loss 0.015
+NO_LOSER = [0.001, 0.0, 0.002, 0.001, 0.0, 0.002]
+
+
+@pytest.mark.parametrize(
+    ("gains", "losses", "rests_on"),
+    [
+        (WIDE, [0.05] * 6, ["interval"]),
+        (WIDE, DOUBTFUL, ["interval", "control"]),
+        (LEVEL, DOUBTFUL, ["control"]),
+        # Below the margin, nothing is asked of the control.
+        (LOW, DOUBTFUL, ["interval"]),
+        (LOW, NO_LOSER, ["interval"]),
+    ],
+)
+def test_judge_says_how_many_seeds_would_settle_no_loss(gains, losses, rests_on):
+    verdict = verdicts.judge(no_loss(), records(gains, losses), 1)
+    assert verdict.verdict == "inconclusive"
+    needed = [stats.seeds_to_settle(getattr(verdict, name), (-M,)) for name in rests_on]
+    assert verdict.to_settle == max(needed) > 6
+
+
+@pytest.mark.parametrize("gains", [WIDE, LEVEL])
+@pytest.mark.parametrize("losses", [NO_LOSER, [M] * 6])
+def test_no_seeds_make_up_for_a_control_that_does_not_lose(gains, losses):
+    verdict = verdicts.judge(no_loss(), records(gains, losses), 1)
+    assert verdict.verdict == "inconclusive" and verdict.to_settle is None
+
+
+def test_ties_on_a_boundary_are_on_it_in_spite_of_rounding():
+    # 0.8 + 0.01 - 0.8 is more than 0.01, 0.78 + 0.01 - 0.78 is less.
+    assert verdicts.judge(claim(), records([M] * 6), 1).verdict == "supported"
+    for step in (-M, M):
+        tie = verdicts.judge(no_loss(), records([step] * 6, [0.05] * 6), 1)
+        assert (tie.interval.lo, tie.interval.hi) == (step, step)
+        assert tie.verdict == ("supported" if step > 0 else "inconclusive")
+
+
+@pytest.mark.parametrize("losses", [[0.05] * 6, [0.009] * 6])
+def test_a_settled_or_exploratory_claim_of_no_loss_names_no_seeds(losses):
+    settled = verdicts.judge(no_loss(), records([-0.05, -0.049] * 3, losses), 1)
+    assert settled.verdict == "contradicted" and settled.to_settle is None
+    explored = verdicts.judge(no_loss(primary=False), records(WIDE, losses), 1)
+    assert explored.verdict is None and explored.to_settle is None
+
+
+def test_an_exploratory_claim_of_no_loss_needs_no_control():
+    verdict = verdicts.judge(claim(kind="no loss", primary=False), records(), 1)
+    assert verdict.verdict is None and verdict.control is None and verdict.detectable is None
+    assert same(verdict.interval, stats.t_interval(GAINS, 0.95))
 
 
 def test_the_control_is_held_to_the_same_level():
@@ -264,11 +362,91 @@ def test_judge_counts_the_diverged_runs_of_the_control():
     assert verdicts.judge(no_loss(), rows, 1).diverged == (6, 18)
 
 
-def test_no_seeds_are_named_where_only_the_control_is_missing():
-    rows = records(LEVEL, [0.001, 0.0, 0.002, 0.001, 0.0, 0.002])
-    verdict = verdicts.judge(no_loss(), rows, 1)
-    assert verdict.verdict == "inconclusive"
-    assert verdict.to_settle is None or verdict.to_settle > 6
+# Survival
+
+
+def combined(last, gains=GAINS):
+    """Records of a method alone and added last to another one."""
+    rows = records(gains)
+    old = rows[rows["arm"] == "old"]
+    other = old.assign(arm="other", accuracy=old["accuracy"] + 0.01, nll=old["nll"] - 0.01)
+    added = dict(enumerate(last))
+    step = old["seed"].map(added)
+    both = other.assign(arm="both", accuracy=other["accuracy"] + step, nll=other["nll"] - step)
+    return pd.concat([rows, other, both], ignore_index=True)
+
+
+LAST = ((1, "both", "clean"), (-1, "other", "clean"))
+
+
+@pytest.mark.parametrize(
+    ("last", "word"),
+    [
+        ([0.021, 0.019, 0.022, 0.02, 0.018, 0.02], "survives"),
+        ([0.016, 0.015, 0.014, 0.017, 0.015, 0.015], "survives"),
+        ([0.004, 0.002, 0.003, 0.003, 0.004, 0.002], "does not survive"),
+        ([-0.02, -0.021, -0.019, -0.02, -0.022, -0.018], "does not survive"),
+        ([0.03, -0.02, 0.01, 0.04, -0.03, 0.02], "undecided"),
+        ([gain / 2 for gain in GAINS], "undecided"),
+    ],
+)
+@pytest.mark.parametrize(("metric", "better"), [("accuracy", "higher"), ("nll", "lower")])
+def test_a_gain_survives_that_keeps_more_than_half(last, word, metric, better):
+    rows = combined(last)
+    gain = verdicts.judge(claim(metric=metric, better=better), rows, 1)
+    out = verdicts.survives(gain, rows, LAST)
+    c = [added - alone / 2 for added, alone in zip(last, GAINS, strict=True)]
+    assert out.word == word
+    assert out.values.tolist() == pytest.approx(c, abs=1e-12)
+    assert out.interval.mean == pytest.approx(sum(c) / 6, abs=1e-12)
+    assert (out.interval.level, out.interval.n, out.diverged) == (0.95, 6, (0, 24))
+
+
+def test_survival_is_held_to_the_level_of_its_gain():
+    rows = combined([0.013, 0.02, 0.009, 0.026, 0.014, 0.024])
+    words = [
+        verdicts.survives(verdicts.judge(claim(), rows, primaries), rows, LAST).word
+        for primaries in (1, 4)
+    ]
+    assert words == ["survives", "undecided"]
+
+
+def test_survival_of_a_log_ratio_halves_the_logarithm():
+    rows = combined(GAINS)
+    gain = verdicts.judge(claim(scale="log ratio"), rows, 1)
+    out = verdicts.survives(gain, rows, LAST)
+    expected = [
+        math.log((a + 0.01 + b) / (a + 0.01)) - math.log((a + b) / a) / 2
+        for a, b in zip(OLD, GAINS, strict=True)
+    ]
+    assert out.values.tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("gain", [0.005, -0.005, 0.0001])
+def test_survival_is_asked_only_of_a_supported_gain(gain):
+    rows = combined(GAINS, [gain + step for step in (-1e-3, 1e-3, -5e-4, 5e-4, -2e-4, 2e-4)])
+    judged = verdicts.judge(claim(), rows, 1)
+    assert judged.verdict != "supported"
+    assert verdicts.survives(judged, rows, LAST) is None
+    explored = verdicts.judge(claim(primary=False), combined(GAINS), 1)
+    assert verdicts.survives(explored, combined(GAINS), LAST) is None
+
+
+def test_no_loss_is_not_asked_whether_it_survives():
+    rows = combined(GAINS)
+    judged = verdicts.judge(no_loss(), rows, 1)
+    assert judged.verdict == "supported"
+    assert verdicts.survives(judged, rows, LAST) is None
+
+
+def test_survival_counts_the_diverged_runs_of_all_four_arms():
+    rows = combined(GAINS)
+    gain = verdicts.judge(claim(), rows, 1)
+    rows.loc[rows["arm"].isin(["both", "old", "weak"]) & (rows["seed"] == 2), "diverged_at"] = 9.0
+    assert verdicts.survives(gain, rows, LAST).diverged == (2, 24)
+
+
+# All claims
 
 
 def test_judge_all_counts_the_primaries_and_keeps_the_order():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -17,6 +18,10 @@ GAIN_VERDICTS = (
     "no meaningful gain",
     "inconclusive",
 )
+NO_LOSS_VERDICTS = ("supported", "contradicted", "inconclusive")
+SURVIVAL_WORDS = ("survives", "does not survive", "undecided")
+# Records are rounded to six decimals: a mean of just the margin may come out short by this share.
+SHORT_OF_MARGIN = 1e-4
 
 
 @dataclass(frozen=True)
@@ -28,9 +33,12 @@ class Verdict:
         verdict: the word of the protocol; None for an exploratory claim.
         interval: of the paired contrast; None for a claim out of scope.
         values: the contrast of every seed, indexed by seed.
-        detectable: smallest true effect that would be called supported with probability 0.8.
+        detectable: smallest true effect that would be called supported with probability 0.8; for
+            no loss, a negative one is a loss that would still pass.
         to_settle: seeds that an inconclusive claim would need.
-        diverged: runs of the contrast that diverged, of how many.
+        diverged: runs of the contrast and its control that diverged, of how many.
+        control: for no loss, the interval of the contrast that has to show a loss.
+        if_equal: for no loss, the least probability of "supported" if there were no difference.
     """
 
     claim: Claim
@@ -40,12 +48,37 @@ class Verdict:
     detectable: float | None = None
     to_settle: int | None = None
     diverged: tuple[int, int] = (0, 0)
+    control: Interval | None = None
+    if_equal: float | None = None
+
+
+@dataclass(frozen=True)
+class Survival:
+    """Whether a supported gain is still there when it is added last (PROTOCOL rule 11).
+
+    Attributes:
+        word: one of SURVIVAL_WORDS.
+        interval: of the gain when added last, minus half the gain alone.
+        values: the same of every seed, indexed by seed.
+        diverged: runs of it that diverged, of how many.
+    """
+
+    word: str
+    interval: Interval
+    values: pd.Series
+    diverged: tuple[int, int]
 
 
 def rule_for_gain(interval: Interval, margin: float) -> str:
-    """Return the protocol's word for a claimed gain (PROTOCOL rule 9)."""
+    """Return the protocol's word for a claimed gain (PROTOCOL rule 9).
+
+    A mean that falls short of the margin by less than a ten-thousandth of it has reached it.
+    """
     if interval.lo > 0:
-        return "supported" if interval.mean >= margin else "real but small"
+        reached = interval.mean >= margin or math.isclose(
+            interval.mean, margin, rel_tol=SHORT_OF_MARGIN
+        )
+        return "supported" if reached else "real but small"
     if interval.hi < 0:
         return "contradicted"
     return "no meaningful gain" if interval.hi < margin else "inconclusive"
@@ -76,24 +109,69 @@ def judge(claim: Claim, rows: pd.DataFrame, primaries: int) -> Verdict:
     level = stats.simultaneous_level(primaries) if claim.primary else 0.95
     values = _values(claim, rows, claim.contrast)
     interval = stats.t_interval(values, level)
-    detectable = to_settle = word = None
+    detectable = to_settle = word = control = if_equal = None
+    spread = interval.sd, interval.n, level, claim.margin
     if claim.kind == "gain":
-        word, boundaries = rule_for_gain(interval, claim.margin), (0.0, claim.margin)
-        detectable = stats.detectable_gain(interval.sd, interval.n, level, claim.margin)
+        word = rule_for_gain(interval, claim.margin)
+        to_settle = stats.seeds_to_settle(interval, (0.0, claim.margin))
+        detectable = stats.detectable_gain(*spread)
     elif claim.control:
         control = stats.t_interval(_values(claim, rows, claim.control), level)
-        word, boundaries = rule_for_no_loss(interval, control, claim.margin), (-claim.margin,)
-    if word == "inconclusive" and interval.lo <= boundaries[0] <= interval.hi:
-        to_settle = stats.seeds_to_settle(interval, boundaries)
+        word = rule_for_no_loss(interval, control, claim.margin)
+        to_settle = seeds_for_no_loss(interval, control, claim.margin)
+        detectable = stats.detectable_no_loss(*spread, control)
+        if interval.n >= stats.FEWEST_FOR_POWER:
+            if_equal = stats.chance_no_loss(0.0, *spread, control)
     return Verdict(
         claim,
         word if claim.primary else None,
         interval,
         values,
         detectable,
-        to_settle if claim.primary else None,
-        _diverged(claim, rows),
+        to_settle if claim.primary and word == "inconclusive" else None,
+        _diverged(rows, (*claim.contrast, *claim.control)),
+        control,
+        if_equal,
     )
+
+
+def seeds_for_no_loss(interval: Interval, control: Interval, margin: float) -> int | None:
+    """Return the seeds that would settle whether there is no loss.
+
+    The interval has to leave the margin; above it, the control's has to lie below. None if the
+    control's mean does not, or more than 10,000 seeds would be needed.
+    """
+    needed = [stats.seeds_to_settle(interval, (-margin,))]
+    if interval.mean > -margin:
+        loses = control.mean < -margin
+        needed.append(stats.seeds_to_settle(control, (-margin,)) if loses else None)
+    return None if None in needed else max(needed)
+
+
+def rule_for_survival(interval: Interval) -> str:
+    """Return the protocol's word for c = (gain when added last) - half the gain alone."""
+    if interval.lo > 0:
+        return "survives"
+    return "does not survive" if interval.hi < 0 else "undecided"
+
+
+def survives(gain: Verdict, rows: pd.DataFrame, last: stats.Contrast) -> Survival | None:
+    """Return whether a supported gain survives in combination; None for any other verdict.
+
+    Args:
+        gain: the verdict on the method alone.
+        rows: the final runs of a record, of the same seeds.
+        last: the contrast of all methods together against all but this one, (weight, arm, cell).
+
+    Raises:
+        ValueError: the records do not hold the arms, or their seeds are unpaired.
+    """
+    if gain.verdict != "supported" or gain.claim.kind != "gain":
+        return None
+    terms = (*last, *((-weight / 2, arm, cell) for weight, arm, cell in gain.claim.contrast))
+    values = _values(gain.claim, rows, terms)
+    interval = stats.t_interval(values, gain.interval.level)
+    return Survival(rule_for_survival(interval), interval, values, _diverged(rows, terms))
 
 
 def judge_all(study: Study, rows: pd.DataFrame) -> list[Verdict]:
@@ -111,7 +189,7 @@ def _values(claim: Claim, rows: pd.DataFrame, terms: stats.Contrast) -> pd.Serie
     )
 
 
-def _diverged(claim: Claim, rows: pd.DataFrame) -> tuple[int, int]:
-    pairs = {(arm, cell) for _, arm, cell in (*claim.contrast, *claim.control)}
+def _diverged(rows: pd.DataFrame, terms: stats.Contrast) -> tuple[int, int]:
+    pairs = {(arm, cell) for _, arm, cell in terms}
     mine = rows[[pair in pairs for pair in zip(rows["arm"], rows["cell"], strict=True)]]
     return int(mine["diverged_at"].notna().sum()), len(mine)
