@@ -45,6 +45,9 @@ def test_ties_but_for_rounding_have_the_interval_of_one_point():
     tie = stats.t_interval(values)
     assert tie.lo == tie.mean == tie.hi == pytest.approx(0.02) and tie.sd == 0
     assert stats.t_interval([0.02, 0.02, 0.02 + 1e-9]).sd > 0
+    # In any unit.
+    assert stats.t_interval([1e12 * value for value in values]).sd == 0
+    assert stats.t_interval([1e-15, 2e-15]).sd > 0
 
 
 def test_paired_accuracies_have_the_interval_of_a_paired_t_test():
@@ -277,7 +280,7 @@ def test_no_detectable_gain_below_five_seeds(n):
 @pytest.mark.parametrize("effect", [0.0, 0.4, 1.5])
 def test_without_a_margin_the_chance_is_that_of_a_one_sided_t_test(n, level, effect):
     power = TTestPower().power(effect, n, (1 - level) / 2, alternative="larger")
-    assert stats.chance_supported(2 * effect, 2.0, n, level, 0.0) == pytest.approx(power, abs=2e-4)
+    assert stats.chance_supported(2 * effect, 2.0, n, level, 0.0) == pytest.approx(power, abs=4e-5)
 
 
 def test_a_margin_that_decides_alone_leaves_a_normal_probability():
@@ -375,6 +378,11 @@ def test_seeds_to_settle_is_the_fewest_that_do(mean, level):
     n = stats.seeds_to_settle(interval, (0.0, 0.01))
     distance = min(abs(mean), abs(mean - 0.01))
     assert stats.half_width(0.02, n, level) < distance <= stats.half_width(0.02, n - 1, level)
+
+
+def test_a_half_width_of_just_the_distance_does_not_settle():
+    distance = stats.half_width(0.02, 50, 0.95)
+    assert stats.seeds_to_settle(Interval(distance, -1.0, 1.0, 0.95, 5, 0.02), (0.0,)) == 51
 
 
 def test_seeds_to_settle_can_be_as_few_as_two():
