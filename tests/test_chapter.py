@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import toy
 from IPython.display import Markdown
+from scipy.stats import spearmanr
 
 from reviewlib import chapter, checklist, compare, figures, records, tables, units, verdicts
 
@@ -24,6 +25,17 @@ def page(record):
     page = chapter.Chapter(toy.study(), toy.TINY, "cpu")
     page._seen = []
     page.__dict__["fresh"] = record
+    return page
+
+
+@pytest.fixture(scope="module")
+def controlled(tmp_path_factory):
+    """A page of a study with controls and a measure of sharpness."""
+    of = toy.study(**toy.CONTROLLED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        page = chapter.Chapter(of, toy.TINY, "cpu")
+        assert page.fresh.rows["top_eigenvalue"].notna().all()
     return page
 
 
@@ -172,3 +184,72 @@ def test_a_verdict_that_is_missing_or_rests_on_fewer_seeds_is_not_met(record, mo
     monkeypatch.setattr(checklist.verdicts, "judge", lambda *_: fewer)
     assert rules(toy.study(), record)["8. Intervals"] == "not met"
     assert rules(toy.study(), record)["9. Verdicts computed"] == "not met"
+
+
+def test_controls_are_judged_each_by_itself(controlled):
+    outs = controlled.control_verdicts
+    assert list(outs) == ["tuned-twice", "planted"]
+    for out in outs.values():
+        assert out.interval.level == 0.95 and out.verdict in verdicts.GAIN_VERDICTS
+        assert out.verdict in controlled.controls().data
+    rows = controlled.record.rows
+    without = rows[rows["arm"] != "part"]
+    assert [out.claim.name for out in verdicts.judge_controls(controlled.study, without)] == [
+        "tuned-twice"
+    ]
+
+
+def test_the_checklist_wants_controls_and_a_second_size(controlled, record):
+    assert rules(controlled.study, controlled.record)["10. Controls on ourselves"] == "met"
+    assert rules(toy.study(), record)["10. Controls on ourselves"] == "not met"
+
+
+def test_a_second_valid_size_meets_the_rule_on_scale(record, monkeypatch):
+    def load(name, preset):
+        if preset != "gpu":
+            raise records.RecordError("none")
+        return record
+
+    assert rules(toy.study(), record)["11. Scale"] == "not met"
+    monkeypatch.setattr(checklist, "load", load)
+    monkeypatch.setattr(checklist, "faults", lambda *_: [])
+    assert rules(toy.study(), record)["11. Scale"] == "met"
+    monkeypatch.setattr(checklist, "faults", lambda *_: ["stale"])
+    assert rules(toy.study(), record)["11. Scale"] == "not met"
+
+
+def test_arms_are_shown_in_the_cells_they_are_run_in(controlled):
+    for draw in (figures.finals, figures.trials):
+        _, data = draw(controlled.study, controlled.record)
+        assert set(data.loc[data["arm"] == "SGD again", "cell"]) == {"clean labels"}
+        assert set(data["cell"]) == {"clean labels", "wrong labels"}
+
+
+def test_sharpness_is_ranked_across_and_within_arms(controlled, shown):
+    text = controlled.show_sharpness("noise").data
+    data = tables.sharpness(controlled.study, controlled.record, "noise")
+    assert list(data["arm"]) == list(data.sort_values("top eigenvalue")["arm"])
+    rows = controlled.record.rows
+    mine = rows[(rows["arm"] == "sgd") & (rows["cell"] == "noise")]
+    by_hand = spearmanr(mine["top_eigenvalue"], 1 - mine["accuracy"]).statistic
+    row = data[data["arm"] == "SGD"].iloc[0]
+    assert row["rank correlation over seeds"] == pytest.approx(by_hand, abs=1e-3)
+    assert row["test error, %"] == pytest.approx(100 * (1 - mine["accuracy"].mean()), abs=1e-3)
+    assert f"across the {len(data)} arms" in text and "Exploratory" in text
+    assert "Preset laptop" in shown[0]["text/html"]
+
+
+def test_what_an_arm_costs_is_relative_to_the_baseline_of_its_cell(controlled):
+    rows = controlled.record.rows
+    longer = rows.assign(passes=rows["passes"] * rows["cell"].map({"clean": 1, "noise": 7}))
+    cost = tables.passes(controlled.study, replace(controlled.record, rows=longer))
+    assert (cost == 1).all()
+
+
+def test_single_seeds_are_counted_by_what_each_alone_would_say(controlled):
+    (out,) = verdicts.judge_all(controlled.study, controlled.record.rows)
+    values = pd.Series([0.02, 0.01, 0.005, -0.01, -0.03], index=range(5))
+    _, data = figures.single_seeds({"it": replace(out, values=values)})
+    (row,) = data.to_dict("records")
+    assert (row["seeds"], row["alone say: a gain"], row["alone say: a loss"]) == (5, 2, 2)
+    assert row["alone say: neither"] == 1 and row["together"] == out.verdict

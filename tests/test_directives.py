@@ -5,9 +5,10 @@ import json
 
 import pytest
 import smallbook
+import toy
 from smallbook import ROW, SVG, TEXT
 
-from reviewlib import directives
+from reviewlib import compare, directives, verdicts
 
 HOSTILE = '<script>alert(1)</script> **bold** `code` {cite}`x` & "quoted"'
 HOSTILE_KEYS = (
@@ -105,3 +106,31 @@ def test_the_card_shows_the_tagged_picture_else_the_first(tmp_path):
     other["metadata"]["tags"] = ["card"]
     path.write_text(json.dumps(notebook))
     assert directives._picture(path) == (".png", b"png", "nine by nine")
+
+
+def test_controls_and_single_seeds_come_from_the_records(tmp_path, monkeypatch):
+    of = toy.study(**toy.CONTROLLED | {"title": HOSTILE + ": a study"})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    record = compare.run_study(of, toy.TINY)
+    monkeypatch.setattr(directives, "evidence", lambda app: [(of, record)])
+    text = "\n```{controls}\n```\n\n```{single-seeds}\n```\n"
+    root = tmp_path / "root"
+    root.mkdir()
+    monkeypatch.setattr(smallbook, "INDEX", smallbook.INDEX + text)
+    pages, warnings = smallbook.build(root, lambda: [], {"a": smallbook.executed()})
+    assert warnings == ""
+    page = pages["index"]
+    for out in verdicts.judge_controls(of, record.rows):
+        assert out.claim.statement in page and f">{out.verdict}</span>" in page
+    assert "n = 3 seeds" in page and "of 3 seeds alone say a gain" in page
+    assert "<script>alert" not in page
+
+
+def test_a_book_without_valid_records_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(directives, "evidence", lambda app: [])
+    text = "\n```{controls}\n```\n\n```{single-seeds}\n```\n"
+    monkeypatch.setattr(smallbook, "INDEX", smallbook.INDEX + text)
+    pages, warnings = smallbook.build(tmp_path, lambda: [], {"a": smallbook.executed()})
+    assert warnings == ""
+    assert "No study has controls in valid records yet." in pages["index"]
+    assert "No study has valid records yet." in pages["index"]

@@ -20,6 +20,38 @@ CLAIM = Claim(
 )
 
 
+# Two controls, and a measure of the final models, for the tests that need them.
+CONTROLLED = {
+    "arms": (
+        *ARMS,
+        Arm("again", "SGD again", "control", ("lr",), "other draws", search=1, cells=("clean",)),
+        Arm("part", "SGD, half the data", "control", ("lr",), "planted", share=0.5),
+    ),
+    "controls": (
+        Claim(
+            "tuned-twice",
+            "SGD is better than itself.",
+            "our control",
+            "gain",
+            primary=True,
+            contrast=((1, "sgd", "clean"), (-1, "again", "clean")),
+        ),
+        Claim(
+            "planted",
+            "More data help.",
+            "our control",
+            "gain",
+            primary=True,
+            contrast=((1, "sgd", "noise"), (-1, "part", "noise")),
+        ),
+    ),
+    "inspect": lambda model, sample: {
+        "top_eigenvalue": model[2].weight.abs().max().item(),
+        "rise_in_ball": float(len(sample.train)),
+    },
+}
+
+
 def run(arm, settings, sample, preset, seed, sgd=train.sgd):
     config = train.Config(
         steps=preset.steps * arm.times,

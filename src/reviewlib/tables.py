@@ -217,10 +217,17 @@ def _contrast(out: Verdict) -> dict[str, str]:
 
 
 def _power(out: Verdict) -> str:
-    """Return the detectable effect, and the seeds that an inconclusive claim would need."""
-    text = "not shown below 5 seeds"
-    if out.detectable is not None:
-        text = units.with_unit(out.detectable, out.claim.metric, out.claim.scale)
+    """Return what the test could have told, and the seeds that an inconclusive claim would need."""
+    of = out.claim.metric, out.claim.scale
+    if out.interval.n < stats.FEWEST_FOR_POWER:
+        text = f"not shown below {stats.FEWEST_FOR_POWER} seeds"
+    elif out.claim.kind == "no loss":
+        text = (
+            f"no difference at all would be supported in {units.percent(out.if_equal)} of cases; "
+            f"the control differs by {units.with_unit(out.control.mean, *of)}"
+        )
+    else:
+        text = units.with_unit(out.detectable, *of)
     if out.verdict == "inconclusive":
         text += f"; about {out.to_settle} seeds would settle it" if out.to_settle else ""
     return text

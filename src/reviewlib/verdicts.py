@@ -176,6 +176,19 @@ def judge_all(study: Study, rows: pd.DataFrame) -> list[Verdict]:
     return [judge(claim, rows, len(study.primary)) for claim in study.claims]
 
 
+def judge_controls(study: Study, rows: pd.DataFrame) -> list[Verdict]:
+    """Return what the rule says of the study's controls, each at the level of a single claim.
+
+    A control of arms or cells that the rows do not have is left out.
+    """
+    there = set(zip(rows["arm"], rows["cell"], strict=True))
+    return [
+        judge(control, rows, 1)
+        for control in study.controls
+        if all((arm, cell) in there for _, arm, cell in control.contrast)
+    ]
+
+
 def _values(claim: Claim, rows: pd.DataFrame, terms: stats.Contrast) -> pd.Series:
     return stats.contrast(
         rows,
