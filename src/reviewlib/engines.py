@@ -7,12 +7,14 @@ what a task is: an argument tuple goes out, a result comes back.
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -56,7 +58,7 @@ def map_tasks(
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     if engine == "local":
-        return itertools.starmap(_call, _calls(function, tasks))
+        return (_call(*call) for call in _calls(function, tasks))
     if engine == "processes":
         return _processes(function, tasks, jobs)
     if engine == "ray":
@@ -84,10 +86,11 @@ def _processes(
         parallel = joblib.Parallel(jobs, return_as="generator_unordered", batch_size=1)
     results = parallel(joblib.delayed(_call)(*call) for call in _calls(function, tasks))
     try:
-        yield from iter(results.__next__, None)
+        # `yield from` would close `results` too, but with a warning about the cancelled tasks
+        for result in results:  # noqa: UP028
+            yield result
     finally:
         with warnings.catch_warnings():
-            # of the tasks that closing cancels, which is what closing is for
             warnings.simplefilter("ignore")
             results.close()
 
@@ -182,9 +185,9 @@ def _stored_once(ray: ModuleType, calls: Sequence[tuple]) -> list[tuple]:
 
 @functools.cache
 def _source() -> str:
-    from reviewlib.provenance import source_hash
-
-    return source_hash()
+    """Return the digest of the package's code, for which a worker need not import torch."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 
 def _call_there(source: str, *call: Any) -> tuple[int, Any]:

@@ -1,0 +1,209 @@
+"""Every engine returns the same, survives a killed worker, and leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import ray
+
+from reviewlib import engines
+
+# One cluster for all: a runner of several workers that knows groups keeps them in one.
+pytestmark = pytest.mark.xdist_group("ray")
+TASKS = [(number, 10) for number in range(7)]
+ELSEWHERE = engines.ENGINES[1:]
+SCRIPT = """
+import sys, time, psutil
+from reviewlib import engines
+
+def nap(number):
+    time.sleep(60 * number)
+
+try:
+    for index, _ in engines.map_tasks(nap, [(0,), (1,), (1,)], engine=sys.argv[1], jobs=2):
+        print(index, flush=True)
+except KeyboardInterrupt:
+    left = psutil.Process().children(recursive=True)
+    print([child.pid for child in left if "resource_tracker" not in str(child.cmdline())])
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Open a session on two workers and a GPU, which Ray only counts."""
+    # Ray's workers do not search pytest's folders for modules.
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("OMP_NUM_THREADS", raising=False)
+        ray.init("local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+    ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def scaled(number, factor):
+    return {"value": number * factor, "half": number / 2}
+
+
+def dying_once(number, marker):
+    """Kill the worker that first comes here with 3."""
+    if number == 3 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return scaled(number, 10)
+
+
+def dying(number):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Refused(Exception):
+    def __init__(self, number, why):
+        super().__init__(number, why)
+        self.number = number
+
+
+def refusing(number):
+    if number == 2:
+        raise Refused(number, "not this one")
+    return number
+
+
+def napping(number, folder):
+    """Leave this process's id, then sleep if the number is not 0."""
+    (folder / f"{number}.part").write_text(str(os.getpid()))
+    (folder / f"{number}.part").rename(folder / f"{number}.pid")
+    time.sleep(60 * number)
+    return number
+
+
+def environment(name):
+    return os.environ.get(name)
+
+
+def gone(pid):
+    # where nobody reaps orphans, a killed one stays as a zombie
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def wait_for(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+@pytest.mark.parametrize("engine", engines.ENGINES)
+def test_every_engine_gives_the_same_results(engine, cluster):
+    found = dict(engines.map_tasks(scaled, TASKS, engine=engine, jobs=2))
+    assert found == {index: scaled(*task) for index, task in enumerate(TASKS)}
+    assert list(engines.map_tasks(scaled, [], engine=engine, jobs=2)) == []
+    assert ray.is_initialized()
+
+
+def test_the_task_of_a_killed_worker_is_done_again(cluster, tmp_path):
+    tasks = [(number, tmp_path / "marker") for number in range(7)]
+    found = dict(engines.map_tasks(dying_once, tasks, engine="ray", jobs=2))
+    assert (tmp_path / "marker").exists()
+    assert found == dict(engines.map_tasks(dying_once, tasks))
+
+
+def test_a_task_that_always_kills_its_worker_is_given_up(cluster, monkeypatch):
+    monkeypatch.setattr(engines, "RETRIES", 0)
+    with pytest.raises(RuntimeError, match="^task 0 did not come back from Ray: .*died"):
+        list(engines.map_tasks(dying, [(0,)], engine="ray"))
+
+
+@pytest.mark.parametrize("engine", engines.ENGINES)
+def test_an_exception_comes_as_it_was_raised_after_the_results_before_it(engine, cluster):
+    seen = {}
+    with pytest.raises(Refused) as caught:
+        for index, result in engines.map_tasks(
+            refusing, [(number,) for number in range(9)], engine=engine
+        ):
+            seen[index] = result
+    assert type(caught.value) is Refused and caught.value.number == 2
+    assert caught.value.__notes__ == ["raised by task 2"]
+    assert seen == {0: 0, 1: 1}
+
+
+@pytest.mark.parametrize("engine", ELSEWHERE)
+def test_closing_early_ends_what_runs(engine, cluster, tmp_path):
+    tasks = [(number, tmp_path) for number in (1, 0, 2)]
+    results = engines.map_tasks(napping, tasks, engine=engine, jobs=2)
+    assert next(results) == (1, 0)
+    assert wait_for(lambda: (tmp_path / "1.pid").exists())
+    results.close()
+    assert wait_for(lambda: gone(int((tmp_path / "1.pid").read_text())))
+    if engine == "processes":
+        left = [" ".join(p.cmdline()) for p in psutil.Process().children(recursive=True)]
+        assert not any("popen_loky" in command for command in left)
+
+
+@pytest.mark.parametrize("engine", ELSEWHERE)
+def test_an_interrupt_leaves_no_process(engine):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, engine],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        assert process.stdout.readline() == "0\n"
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert len(family) >= 2
+        # as a terminal does it
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout.read() == "[]\n"
+    assert wait_for(lambda: all(gone(member.pid) for member in family))
+
+
+@pytest.mark.parametrize("engine", ELSEWHERE)
+def test_a_task_has_one_thread(engine, cluster, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    ((_, threads),) = engines.map_tasks(environment, [("OMP_NUM_THREADS",)], engine=engine, jobs=2)
+    assert threads == "1"
+
+
+def test_a_task_sees_the_gpu_that_it_was_given(cluster):
+    ((_, seen),) = engines.map_tasks(
+        environment, [("CUDA_VISIBLE_DEVICES",)], engine="ray", gpus=0.5
+    )
+    assert seen == "0"
+
+
+def test_a_gpu_that_the_cluster_lacks_is_not_waited_for(cluster):
+    with pytest.raises(ValueError, match="a task takes 2 GPU, the Ray cluster has 1: add"):
+        next(engines.map_tasks(scaled, TASKS, engine="ray", gpus=2))
+
+
+def test_a_worker_with_other_code_is_refused(cluster, monkeypatch):
+    monkeypatch.setattr(engines, "_source", lambda: "other")
+    with pytest.raises(RuntimeError, match="the driver has other: install the same version"):
+        next(engines.map_tasks(scaled, TASKS, engine="ray"))
+
+
+def test_an_argument_of_all_calls_is_stored_once(cluster):
+    shared = object()
+    calls = engines._stored_once(ray, [(0, "a", shared), (1, "a", shared)])
+    assert [call[0] for call in calls] == [0, 1]
+    assert calls[0][2] is calls[1][2] and isinstance(calls[0][2], ray.ObjectRef)
+
+
+def test_without_ray_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(
+        ImportError, match=r"^engine 'ray' needs Ray: pip install reviewlib\[ray\]$"
+    ):
+        engines.map_tasks(scaled, TASKS, engine="ray")
+
+
+def test_an_unknown_engine_and_no_job_are_refused():
+    with pytest.raises(ValueError, match="must be one of local, processes, ray, got 'spark'"):
+        engines.map_tasks(scaled, TASKS, engine="spark")
+    with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):
+        engines.map_tasks(scaled, TASKS, jobs=0)
