@@ -1,5 +1,6 @@
 """Every engine returns the same, survives a killed worker, and leaves nothing behind."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -185,6 +186,14 @@ def test_a_worker_with_other_code_is_refused(cluster, monkeypatch):
     monkeypatch.setattr(engines, "_source", lambda: "other")
     with pytest.raises(RuntimeError, match="the driver has other: install the same version"):
         next(engines.map_tasks(scaled, TASKS, engine="ray"))
+
+
+def test_a_function_that_workers_cannot_import_is_named(cluster, monkeypatch, tmp_path):
+    (tmp_path / "only_here.py").write_text("def function(number): return number\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    function = importlib.import_module("only_here").function
+    with pytest.raises(RuntimeError, match="^task 0 did not come .*No module named 'only_here'$"):
+        next(engines.map_tasks(function, [(0,)], engine="ray"))
 
 
 def test_an_argument_of_all_calls_is_stored_once(cluster):

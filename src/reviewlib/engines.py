@@ -53,7 +53,8 @@ def map_tasks(
         ValueError: an unknown engine, fewer than one job, or more than the Ray cluster has.
         ImportError: Ray is not installed.
         ConnectionError: no Ray cluster answers at RAY_ADDRESS.
-        RuntimeError: a worker died again and again, or has another version of this package.
+        RuntimeError: a worker died again and again, cannot import the function, or has another
+            version of this package.
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
@@ -203,8 +204,9 @@ def _call_there(source: str, *call: Any) -> tuple[int, Any]:
 def _result(ray: ModuleType, reference: Any, index: int) -> tuple[int, Any]:
     try:
         return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from error
     except ray.exceptions.RayError as error:
-        reason = str(error).strip().split("\n")[0]
+        cause = getattr(error, "cause", error)
+        if not isinstance(cause, ray.exceptions.RayError):
+            raise cause from error
+        reason = str(cause).strip().split("\n")[0]
         raise RuntimeError(f"task {index} did not come back from Ray: {reason}") from error
