@@ -8,7 +8,7 @@ import smallbook
 import toy
 from smallbook import ROW, SVG, TEXT
 
-from reviewlib import compare, directives, verdicts
+from reviewlib import compare, directives, exhibits, verdicts
 
 HOSTILE = '<script>alert(1)</script> **bold** `code` {cite}`x` & "quoted"'
 HOSTILE_KEYS = (
@@ -112,7 +112,7 @@ def test_controls_and_single_seeds_come_from_the_records(tmp_path, monkeypatch):
     of = toy.study(**toy.CONTROLLED | {"title": HOSTILE + ": a study"})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     record = compare.run_study(of, toy.TINY)
-    monkeypatch.setattr(directives, "evidence", lambda app: [(of, record)])
+    monkeypatch.setattr(exhibits, "evidence", lambda app: [(of, record)])
     text = "\n```{controls}\n```\n\n```{single-seeds}\n```\n"
     root = tmp_path / "root"
     root.mkdir()
@@ -127,7 +127,7 @@ def test_controls_and_single_seeds_come_from_the_records(tmp_path, monkeypatch):
 
 
 def test_a_book_without_valid_records_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(directives, "evidence", lambda app: [])
+    monkeypatch.setattr(exhibits, "evidence", lambda app: [])
     text = "\n```{controls}\n```\n\n```{single-seeds}\n```\n"
     monkeypatch.setattr(smallbook, "INDEX", smallbook.INDEX + text)
     pages, warnings = smallbook.build(tmp_path, lambda: [], {"a": smallbook.executed()})

@@ -20,7 +20,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.fileutil import copy_asset
 
-from reviewlib import directives
+from reviewlib import directives, exhibits
 
 log = logging.getLogger(__name__)
 
@@ -126,8 +126,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the extension to Sphinx."""
     app.add_directive("review-cards", directives.ReviewCards)
     app.add_directive("verdict-ledger", directives.VerdictLedger)
-    app.add_directive("controls", directives.Controls)
-    app.add_directive("single-seeds", directives.SingleSeeds)
+    app.add_directive("controls", exhibits.Controls)
+    app.add_directive("single-seeds", exhibits.SingleSeeds)
+    app.add_directive("scale-out", exhibits.ScaleOut)
     # before other extensions read the addresses
     app.connect("config-inited", derive_addresses, priority=100)
     app.connect("source-read", overlay)

@@ -1,12 +1,12 @@
-"""The directives of the book: chapter cards, the ledger of all claims, controls, single seeds."""
+"""The directives of the front page and the ledger: chapter cards, and all claims."""
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import os
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class ReviewCards(SphinxDirective):
         if picture:
             card += self._image(path.stem, *picture, fallback=f"Figure of the chapter {title}")
         heading = nodes.paragraph(classes=["card-heading"])
-        heading += _chapter_link(self.env, path.stem, title)
+        heading += chapter_link(self.env, path.stem, title)
         card += heading
         primary = [row for row in rows if row["primary"]]
         if not primary:
@@ -57,9 +57,9 @@ class ReviewCards(SphinxDirective):
             return card
         listing = nodes.bullet_list(classes=["card-verdicts"])
         for row in primary:
-            line = nodes.paragraph("", "", _pill(row), nodes.Text(" "))
-            line += nodes.inline("", row["statement"], classes=["card-claim"])
-            listing += nodes.list_item("", line)
+            entry = nodes.paragraph("", "", _pill(row), nodes.Text(" "))
+            entry += nodes.inline("", row["statement"], classes=["card-claim"])
+            listing += nodes.list_item("", entry)
         card += listing
         return card
 
@@ -114,74 +114,22 @@ class VerdictLedger(SphinxDirective):
 
     def _cells(self, row: dict[str, Any]) -> list[list[nodes.Node]]:
         short = row["title"].split(":")[0]
-        paper = nodes.paragraph("", "", _chapter_link(self.env, row["paper"], short))
+        paper = nodes.paragraph("", "", chapter_link(self.env, row["paper"], short))
         mean, interval = measured(row)
-        found = [_line(mean), *([_line(interval, "ledger-detail")] if interval else [])]
+        found = [line(mean), *([line(interval, "ledger-detail")] if interval else [])]
         verdict = [nodes.paragraph("", "", _pill(row))]
         if row["stale"]:
-            verdict.append(_line("no valid records", "ledger-stale"))
+            verdict.append(line("no valid records", "ledger-stale"))
         origin = (row["preset"], row["device"], row["commit"] and f"commit {row['commit'][:7]}")
-        verdict.append(_line(" · ".join(str(part) for part in origin if part), "ledger-detail"))
+        verdict.append(line(" · ".join(str(part) for part in origin if part), "ledger-detail"))
         return [
             [paper],
-            [_line(row["statement"]), _line(row["source"], "ledger-detail")],
-            [_line(row["reported"] or "no number")],
+            [line(row["statement"]), line(row["source"], "ledger-detail")],
+            [line(row["reported"] or "no number")],
             found,
-            [_line(line, "ledger-detail") for line in conditions(row)] or [_line("not tested")],
+            [line(text, "ledger-detail") for text in conditions(row)] or [line("not tested")],
             verdict,
         ]
-
-
-class Controls(SphinxDirective):
-    """What the rule says of effects whose truth is known, in every study that has controls."""
-
-    def run(self) -> list[nodes.Node]:
-        """Return a table a study."""
-        from reviewlib import tables, verdicts
-
-        self.env.note_reread()
-        found: list[nodes.Node] = []
-        for of, record in evidence(self.env.app):
-            if outs := verdicts.judge_controls(of, record.rows):
-                title = _chapter_link(self.env, of.name, of.title.split(":")[0])
-                stamp = nodes.Text(f": {_stamp(record)}")
-                found.append(nodes.paragraph("", "", title, stamp))
-                found.append(_html(tables.markup(tables.controls(outs))))
-        return found or [nodes.paragraph("", "No study has controls in valid records yet.")]
-
-
-class SingleSeeds(SphinxDirective):
-    """What each seed alone would have said of the primary claims, next to all seeds together."""
-
-    def run(self) -> list[nodes.Node]:
-        """Return a figure over the claims in points of accuracy of all studies."""
-        from reviewlib import figures, units, verdicts
-
-        self.env.note_reread()
-        outs, stamps = {}, []
-        for of, record in evidence(self.env.app):
-            judged = [verdicts.judge(claim, record.rows, len(of.primary)) for claim in of.primary]
-            for out in judged:
-                if units.drawn(out.claim.metric, out.claim.scale) == units.drawn("accuracy"):
-                    outs[out.claim.statement] = out
-            stamps.append(f"{of.title.split(':')[0]}: {_stamp(record)}")
-        if not outs:
-            return [nodes.paragraph("", "No study has valid records yet.")]
-        fig, table = figures.single_seeds(outs)
-        counts = "; ".join(
-            f"{row['claim']} {row['alone say: a gain']} of {row['seeds']} seeds alone say a gain, "
-            f"{row['alone say: a loss']} a loss, together: {row['together']}"
-            for row in table.to_dict("records")
-        )
-        _, page = figures.block(
-            fig,
-            caption="What single seeds would have said. Each stroke is one seed's own difference: "
-            "green is a gain of at least the margin, orange a loss of at least the margin, gray "
-            f"neither; blue is the interval of all seeds together. {'. '.join(stamps)}",
-            alt=counts,
-            table=table,
-        )
-        return [_html(page)]
 
 
 def measured(row: dict[str, Any]) -> tuple[str, str]:
@@ -229,19 +177,6 @@ def ledger_rows(app: Sphinx) -> list[dict[str, Any]] | None:
         return None
 
 
-@lru_cache(maxsize=1)
-def evidence(app: Sphinx) -> list[tuple[Any, Any]]:
-    """Return (study, record) of every study that has valid records."""
-    from reviewlib import records, study
-
-    found = []
-    for name in study.found():
-        of = study.find(name)
-        with contextlib.suppress(records.RecordError):  # the ledger names what is wrong with it
-            found.append((of, records.best(of)[0]))
-    return found
-
-
 def executed_copy(app: Sphinx, name: str) -> Path:
     """Return where the executed copy of notebooks/NAME.ipynb is, if there is one."""
     return Path(app.srcdir, "_executed", name)
@@ -270,7 +205,8 @@ def _picture(path: Path) -> tuple[str, bytes, str] | None:
     return None
 
 
-def _chapter_link(env: Any, name: str, title: str) -> nodes.Node:
+def chapter_link(env: Any, name: str, title: str) -> nodes.Node:
+    """Return a link to a chapter, or its title where the book has no such chapter."""
     if f"notebooks/{name}" not in env.found_docs:
         return nodes.inline("", title)
     return addnodes.pending_xref(
@@ -291,19 +227,21 @@ def _pill(row: dict[str, Any]) -> nodes.inline:
     return nodes.inline("", text, classes=["verdict", f"verdict-{nodes.make_id(text)}"])
 
 
-def _stamp(record: Any) -> str:
-    made = record.provenance
-    return (
-        f"preset {record.preset['name']}, {made['device']}, n = {record.preset['seeds']} seeds, "
-        f"commit {made['commit']}"
-    )
+def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> nodes.table:
+    """Return a table of plain texts."""
+    table = nodes.table()
+    group = nodes.tgroup(cols=len(headings))
+    table += group
+    group += [nodes.colspec(colwidth=1) for _ in headings]
+    head, body = nodes.thead(), nodes.tbody()
+    head += _row([[line(heading)] for heading in headings])
+    body += [_row([[line(text)] for text in row]) for row in rows]
+    group += [head, body]
+    return table
 
 
-def _html(page: str) -> nodes.raw:
-    return nodes.raw("", page, format="html")
-
-
-def _line(text: str, style: str | None = None) -> nodes.paragraph:
+def line(text: str, style: str | None = None) -> nodes.paragraph:
+    """Return a paragraph of plain text."""
     return nodes.paragraph("", text, classes=[style] if style else [])
 
 
