@@ -1,12 +1,13 @@
 """The command line, as a newcomer and as another tool meets it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import toy
 from typer.testing import CliRunner
 
-from reviewlib import cli, execution, publish, records, study
+from reviewlib import cli, engines, execution, publish, records, study, train
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -33,6 +34,39 @@ def test_a_study_runs_writes_its_records_and_prints_where(toy_study, tmp_path):
     assert done.exit_code == 0, done.output
     assert done.stdout.strip() == str(tmp_path / "toy" / "laptop.json")
     assert records.faults(records.load("toy", "laptop", tmp_path), toy.study()) == []
+
+
+def test_verify_reruns_nothing_or_names_what_it_reran(toy_study, tmp_path, monkeypatch):
+    words = ("study", "toy", "--preset", "laptop", "--out", str(tmp_path), "--verify")
+    missing = call(*words)
+    assert missing.exit_code == 1 and "there are no records at" in missing.stderr
+    call(*words[:-1])
+    again = call(*words)
+    assert again.exit_code == 0, again.output
+    assert "verified 2 arms; nothing is stale" in again.stderr
+
+    def slower(model, config):
+        return train.sgd(model, replace(config, momentum=config.momentum * config.momentum))
+
+    changed = toy.study(run=toy.broken(slower))
+    monkeypatch.setattr(study, "find", lambda name: changed)
+    assert "rerun because they went stale: sgd, slow" in call(*words).stderr
+    assert records.load("toy", "laptop", tmp_path).provenance["verified"]["commit"]
+
+
+def test_several_jobs_mean_processes_unless_an_engine_is_named(toy_study, tmp_path, monkeypatch):
+    seen = []
+
+    def map_tasks(function, tasks, *, engine, jobs):
+        seen.append((engine, jobs))
+        return real(function, tasks)
+
+    real = engines.map_tasks
+    monkeypatch.setattr(engines, "map_tasks", map_tasks)
+    for words in ((), ("--jobs", "2"), ("--engine", "ray", "--jobs", "3")):
+        call("study", "toy", "--preset", "laptop", "--out", str(tmp_path), *words)
+    assert list(dict.fromkeys(seen)) == [("local", 1), ("processes", 2), ("ray", 3)]
+    assert call("study", "toy", "--engine", "slurm").exit_code == 2
 
 
 def test_an_interrupted_study_says_how_to_go_on(toy_study, monkeypatch, tmp_path):
