@@ -11,6 +11,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -250,9 +251,10 @@ def map_runs(
         progress: called with each row as it becomes known.
 
     Raises:
-        OSError: the cache cannot be written; raised before anything is trained.
+        OSError: the cache cannot be written, which is tried before anything is trained; what was
+            finished before stays there.
     """
-    cache = _cache(study)
+    cache = cache_folder(study)
     checksums = {name: data.load(name).checksum for name in {run.preset.data for run in runs}}
     arms = {run.arm.name: run.arm for run in runs}
     prints = fingerprints or {name: fingerprint(study, arm) for name, arm in arms.items()}
@@ -273,15 +275,19 @@ def map_runs(
     for number, done in engines.map_tasks(perform, tasks, engine=engine, jobs=jobs):
         for index, row in zip(missing[number], done, strict=True):
             row = row | (stamp or {}) | {"computed": _now(), "from_cache": False}
-            write_atomically(paths[index], json.dumps(row))
+            _keep(paths[index], row)
             rows[index] = row
             if progress:
                 progress(row)
     return rows
 
 
-def _cache(study: Study) -> Path:
-    """Return the study's cache folder, after trying to write there."""
+def cache_folder(study: Study) -> Path:
+    """Return where the study's finished runs are kept, after trying to write there.
+
+    Raises:
+        OSError: it cannot be written or is full.
+    """
     folder = user_cache_path("reviewlib") / "runs" / study.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -296,25 +302,42 @@ def _cache(study: Study) -> Path:
 
 
 def _read(path: Path) -> Row | None:
-    """Return a cached row, or None; a file that is no row is dropped with a warning."""
+    """Return a cached row, or None; what is no row is dropped with a warning."""
     try:
         row = json.loads(path.read_text())
         return row | {"from_cache": True, "seed": row["seed"], "accuracy": row["accuracy"]}
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, IsADirectoryError) as error:
         warnings.warn(f"{path} is no finished run ({error}); it is run again", stacklevel=3)
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
         return None
 
 
+def _keep(path: Path, row: Row) -> None:
+    try:
+        write_atomically(path, json.dumps(row))
+    except OSError as error:
+        raise OSError(
+            f"a finished run could not be kept in {path.parent}: {error}; the runs before it are "
+            "safe there: free some space and start again"
+        ) from error
+
+
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    with tempfile.NamedTemporaryFile(
+    """Write a file so that nobody ever sees half of it; leave nothing behind on an error."""
+    part = tempfile.NamedTemporaryFile(
         "w", dir=path.parent, prefix=path.name, suffix=".part", delete=False
-    ) as part:
-        part.write(text)
-    os.replace(part.name, path)
+    )
+    try:
+        with part:
+            part.write(text)
+        os.replace(part.name, path)
+    finally:
+        Path(part.name).unlink(missing_ok=True)
 
 
 def _now() -> str:
