@@ -13,6 +13,7 @@ import math
 import os
 import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ ORIGIN = ("claims", "computed", "commit", "device", "from_cache")
 # A fingerprint is the losses of this many steps, and the scores after them.
 TINY = Preset("fingerprint", "fashion-mnist-subset", 14, 400, 200, 50, 20, 1, 1, 1)
 Progress = Callable[[Row], None]
+# Nobody takes this long over one file: a part of one that is older was left by a killed process.
+ABANDONED = 24 * 3600  # seconds
 
 
 @dataclass(frozen=True)
@@ -291,6 +294,7 @@ def cache_folder(study: Study) -> Path:
     folder = user_cache_path("reviewlib") / "runs" / study.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
         with tempfile.TemporaryFile(dir=folder) as trial:
             trial.write(bytes(2**20))
     except OSError as error:
@@ -299,6 +303,14 @@ def cache_folder(study: Study) -> Path:
             "free some space or point XDG_CACHE_HOME elsewhere"
         ) from error
     return folder
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the half-written files of processes that were killed while they wrote."""
+    for part in folder.glob("*.part"):
+        with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+            if time.time() - part.stat().st_mtime > ABANDONED:
+                part.unlink()
 
 
 def _read(path: Path) -> Row | None:
