@@ -1,0 +1,320 @@
+"""A study that was killed, crowded or starved ends as if nothing had happened.
+
+The studies run in forks of a warmed-up process, so that a start takes no import of torch.
+"""
+
+import gc
+import json
+import math
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+import toy
+
+from reviewlib import compare, provenance, records, runs
+from reviewlib.runs import Run
+
+SMALL = replace(toy.TINY, name="quick")  # no evidence, so without scikit-learn's floor
+OF = toy.study(presets=(SMALL,))
+STACKS = 16  # two of the clean cell and six of the noisy one, in either phase
+KILLS = 20
+SIX = [
+    Run(OF.arms[0], OF.cells[1], (("lr", 0.05),), seed, SMALL, "final", (seed, 6))
+    for seed in range(6)
+]
+DYING_SEED = 3
+NO_LIMIT = (resource.RLIM_INFINITY, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+
+
+def start(home, barrier, *, watch=None, moment=math.inf, starve=None, after=math.inf):
+    """Run the study; its cache, record and the list of the stacks performed lie under home.
+
+    Args:
+        home: a folder.
+        barrier: where those that start at the same time wait for each other.
+        watch: "study" or "writes": whose Python events are counted.
+        moment: at which event the process kills itself.
+        starve: takes the disk away, given home.
+        after: how many stacks were performed when that happens.
+    """
+    os.environ["XDG_CACHE_HOME"] = str(home / "cache")
+    perform, write = runs.perform, runs.write_atomically
+    ticks = performed = 0
+
+    def tick(*_):
+        nonlocal ticks
+        ticks += 1
+        if ticks == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def watched(*arguments):
+        sys.setprofile(tick)
+        write(*arguments)
+        sys.setprofile(None)
+
+    def logged(of, together, device):
+        nonlocal performed
+        with (home / "performed").open("a") as log:
+            log.write(together[0].key(of, "", {}) + "\n")
+        rows = perform(of, together, device)
+        performed += 1
+        if performed == after:
+            starve(home)
+        return rows
+
+    runs.perform = logged
+    if watch == "writes":
+        runs.write_atomically = watched
+    if after == 0:
+        starve(home)
+    barrier.wait()
+    try:
+        sys.setprofile(tick if watch == "study" else None)
+        records.save(compare.run_study(OF, SMALL), home)
+        sys.setprofile(None)
+        (home / "ticks").write_text(str(ticks))
+    except OSError as error:
+        resource.setrlimit(resource.RLIMIT_FSIZE, NO_LIMIT)
+        (home / "error").write_text(str(error))
+        sys.exit(1)
+
+
+def in_forks(*starts):
+    """Call `start` with each of the arguments, all at once, and return the exit codes."""
+    fork = multiprocessing.get_context("fork")
+    barrier = fork.Barrier(len(starts))
+    children = [
+        fork.Process(target=start, args=(home, barrier), kwargs=arguments)
+        for home, arguments in starts
+    ]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    return [child.exitcode for child in children]
+
+
+def warm_up():
+    """Do once what every start would do again, and what is none of this file's business."""
+    runs.perform(OF, SIX[:1])
+    prints = {arm.name: runs.fingerprint(OF, arm) for arm in OF.arms}
+    runs.fingerprint = lambda of, arm: prints[arm.name]
+    provenance.commit = lambda: "unknown"
+    gc.collect()
+    gc.freeze()  # a collection in a fork would copy all that it looks at
+
+
+@pytest.fixture(scope="module")
+def forks():
+    """Return `in_forks` of a process that has trained and has no threads."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=warm_up) as pool:
+        yield lambda *starts: pool.submit(in_forks, *starts).result()
+
+
+@pytest.fixture(scope="module")
+def calm(forks, tmp_path_factory):
+    """Return the homes of uninterrupted studies: by what was watched."""
+    homes = {watch: tmp_path_factory.mktemp(watch) for watch in ("study", "writes")}
+    assert forks(*((home, {"watch": watch}) for watch, home in homes.items())) == [0, 0]
+    return homes
+
+
+def new_homes(tmp_path, count):
+    homes = [tmp_path / str(number) for number in range(count)]
+    for home in homes:
+        home.mkdir()
+    return homes
+
+
+def performed(home):
+    log = home / "performed"
+    return log.read_text().split() if log.exists() else []
+
+
+def outcome(home):
+    """Return what a study found, without times."""
+    record = json.loads((home / "toy" / "quick.json").read_text())
+    for row in record["rows"] + record["trials"]:
+        assert row.pop("seconds") > 0
+    return {name: record[name] for name in ("rows", "trials", "claims", "fingerprints")}
+
+
+def halves(home):
+    """Return the entries and records that are not whole."""
+    return [path for path in home.rglob("*.json") if not path.read_text().rstrip().endswith("}")]
+
+
+def litter(home):
+    return list(home.rglob("*.part"))
+
+
+def test_a_study_killed_at_any_moment_repeats_only_the_stack_in_flight(forks, calm, tmp_path):
+    draw = random.Random(20)
+    homes, plans = new_homes(tmp_path, KILLS), []
+    for watch in ("study", "writes"):
+        last = int((calm[watch] / "ticks").read_text())
+        # A little before the end, as no two studies make quite the same number of calls.
+        plans += [{"watch": watch, "moment": draw.randrange(int(0.99 * last))} for _ in range(10)]
+    killed = forks(*zip(homes, plans, strict=True))
+    assert killed == [-signal.SIGKILL] * KILLS
+    before = [performed(home) for home in homes]
+    assert not any(halves(home) for home in homes)
+    assert forks(*((home, {}) for home in homes)) == [0] * KILLS
+    for home, first in zip(homes, before, strict=True):
+        again = performed(home)[len(first) :]
+        assert len(set(first[:-1] + again)) == len(first[:-1] + again)
+        assert set(first + again) == set(performed(calm["study"]))
+        assert outcome(home) == outcome(calm["study"])
+    # The moments are spread over the study, or this test says little.
+    assert len({len(first) for first in before}) > KILLS / 4
+    assert any(litter(home) for home in homes)
+
+
+def test_two_processes_on_one_study_do_not_disturb_each_other(forks, calm, tmp_path):
+    assert forks((tmp_path, {}), (tmp_path, {})) == [0, 0]
+    assert len(performed(tmp_path)) > 1.5 * STACKS  # they were at it together
+    assert outcome(tmp_path) == outcome(calm["study"])
+    assert forks((tmp_path, {})) == [0]
+    assert not litter(tmp_path)
+
+
+def test_what_killed_writers_leave_is_removed_a_day_later(own_cache):
+    runs.map_runs(OF, SIX[:1])
+    (entry,) = own_cache.rglob("*.json")
+    fresh, old = entry.with_suffix(".jsonnew.part"), entry.with_suffix(".jsonold.part")
+    for part in (fresh, old):
+        part.write_text("half a r")
+    yesterday = time.time() - 25 * 3600
+    os.utime(old, (yesterday, yesterday))
+    os.utime(entry, (yesterday, yesterday))
+    (row,) = runs.map_runs(OF, SIX[:1])
+    assert row["from_cache"]
+    assert fresh.exists() and not old.exists()  # somebody may still be writing the fresh one
+
+
+GARBAGE = {
+    "binary": b"\xff\xfe\x00garbage",
+    "zeros, as after a power cut": bytes(500),
+    "a number": b"5",
+    "a text": b'"seed accuracy"',
+    "too deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("what", [*GARBAGE, "half", "folder"])
+def test_a_corrupt_entry_of_any_kind_is_dropped_with_a_warning_and_redone(own_cache, what):
+    rows = runs.map_runs(OF, SIX[:2])
+    path = min(own_cache.rglob("*.json"))
+    whole = path.read_bytes()
+    path.unlink()
+    if what == "folder":
+        path.mkdir()
+        (path / "file").touch()
+    else:
+        path.write_bytes(GARBAGE.get(what, whole[: len(whole) // 2]))
+    with pytest.warns(UserWarning, match=f"{path.name} is no finished run"):
+        again = runs.map_runs(OF, SIX[:2])
+    assert sorted(row["from_cache"] for row in again) == [False, True]
+    assert [row["nll"] for row in again] == [row["nll"] for row in rows]
+    assert all(row["from_cache"] for row in runs.map_runs(OF, SIX[:2]))
+
+
+def limit(home):
+    """Let this process write no more than some bytes into any file."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, NO_LIMIT[1]))
+
+
+def fill(home):
+    """Fill the disk that the cache is on."""
+    with suppress(OSError), (home / "cache" / "filler").open("wb", buffering=0) as file:
+        while file.write(bytes(1024)):
+            pass
+
+
+@pytest.fixture(params=[limit, fill])
+def starved(request, tmp_path):
+    """Return a home, and what takes its disk away."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    if request.param is limit:
+        yield tmp_path, limit
+        return
+    if not mounted(cache, "size=4m"):
+        pytest.skip("mounting a small disk takes more rights than these")
+    yield tmp_path, fill
+    subprocess.run(["umount", cache], check=True)
+
+
+def mounted(folder, options):
+    command = ["mount", "-t", "tmpfs", "-o", options, "none", folder]
+    return shutil.which("mount") and not subprocess.run(command, capture_output=True).returncode
+
+
+def test_a_full_disk_is_told_before_anything_is_trained(forks, starved):
+    home, starve = starved
+    assert forks((home, {"starve": starve, "after": 0})) == [1]
+    error = (home / "error").read_text()
+    assert "must be writable and have room" in error and "XDG_CACHE_HOME" in error
+    assert str(home / "cache" / "reviewlib" / "runs" / "toy") in error and "\n" not in error
+    assert performed(home) == []
+
+
+def test_a_read_only_cache_is_told_before_anything_is_trained(forks, tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o500)
+    root = os.access(cache, os.W_OK)
+    if root and not mounted(cache, "ro"):
+        pytest.skip("mounting a read-only disk takes more rights than these")
+    try:
+        assert forks((tmp_path, {})) == [1]
+        error = (tmp_path / "error").read_text()
+        assert "must be writable and have room" in error and "\n" not in error
+        assert performed(tmp_path) == []
+    finally:
+        if root:
+            subprocess.run(["umount", cache], check=True)
+
+
+def test_a_disk_that_fills_up_in_the_middle_costs_only_the_stack_in_flight(forks, calm, starved):
+    home, starve = starved
+    assert forks((home, {"starve": starve, "after": 7})) == [1]
+    error = (home / "error").read_text()
+    assert str(home / "cache" / "reviewlib" / "runs" / "toy") in error and "\n" not in error
+    assert "free some space" in error and "start again" in error
+    assert not litter(home) and not halves(home)
+    (home / "cache" / "filler").unlink(missing_ok=True)
+    assert forks((home, {})) == [0]
+    assert len(performed(home)) == STACKS + 1
+    assert outcome(home) == outcome(calm["study"])
+
+
+def dying(arm, settings, sample, preset, seed):
+    """Train as the toy does, but kill the worker process on one seed."""
+    if preset.name == SMALL.name and seed == DYING_SEED:
+        time.sleep(0.5)  # for the results of the others to arrive
+        os.kill(os.getpid(), signal.SIGKILL)
+    return toy.run(arm, settings, sample, preset, seed)
+
+
+def test_a_killed_worker_costs_only_what_was_in_flight(own_cache, monkeypatch):
+    kept = []
+    with pytest.raises(RuntimeError, match="worker process"):
+        runs.map_runs(toy.study(run=dying), SIX, engine="processes", jobs=2, progress=kept.append)
+    seeds = {row["seed"] for row in kept}
+    assert len(seeds) >= DYING_SEED - 1 and DYING_SEED not in seeds
+    rows = runs.map_runs(OF, SIX)
+    assert {row["seed"] for row in rows if row["from_cache"]} == seeds
+    monkeypatch.setenv("XDG_CACHE_HOME", str(own_cache / "other"))
+    assert [row["nll"] for row in rows] == [row["nll"] for row in runs.map_runs(OF, SIX)]
