@@ -57,7 +57,7 @@ def test_verify_reruns_nothing_or_names_what_it_reran(toy_study, tmp_path, monke
 def test_several_jobs_mean_processes_unless_an_engine_is_named(toy_study, tmp_path, monkeypatch):
     seen = []
 
-    def map_tasks(function, tasks, *, engine, jobs):
+    def map_tasks(function, tasks, *, engine, jobs, gpus):
         seen.append((engine, jobs))
         return real(function, tasks)
 

@@ -108,7 +108,7 @@ def run_study(
 
     Finished runs are kept in your cache as they come: stop it at any time and start it again.
     """
-    from reviewlib import compare, data, records, study
+    from reviewlib import compare, data, engines, records, study
 
     seen: list[bool] = []
     try:
@@ -146,7 +146,7 @@ def run_study(
     except KeyboardInterrupt:
         message = "stopped; finished runs are kept, the same command goes on from here"
         raise fail(message, 130) from None
-    except (ValueError, OSError, ImportError, data.DataError) as error:
+    except (ValueError, OSError, ImportError, data.DataError, engines.WorkerError) as error:
         raise fail(error) from error
     if verify:
         news = f"rerun because they went stale: {', '.join(rerun)}" if rerun else "nothing is stale"

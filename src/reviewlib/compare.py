@@ -67,9 +67,11 @@ def run_study(
         progress: called with each finished run.
 
     Raises:
+        OSError: the cache cannot be written; before anything is run.
         RecordError: the records that the settings come from are missing; before anything is run.
     """
     start = time.perf_counter()
+    runs.cache_folder(study)
     source = records.settings_source(study, preset, folder)
     prints = {arm.name: runs.fingerprint(study, arm) for arm in study.arms_of(preset)}
     origin = {"commit": provenance.commit(), "device": provenance.device_name(device)}

@@ -13,6 +13,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,10 @@ import joblib
 ENGINES = ("local", "processes", "ray")
 # So often is a task started again whose worker or machine died.
 RETRIES = 3
+
+
+class WorkerError(RuntimeError):
+    """A worker was lost, or is not one that may be used; the task itself raised nothing."""
 
 
 def map_tasks(
@@ -53,7 +58,7 @@ def map_tasks(
         ValueError: an unknown engine, fewer than one job, or more than the Ray cluster has.
         ImportError: Ray is not installed.
         ConnectionError: no Ray cluster answers at RAY_ADDRESS.
-        RuntimeError: a worker died again and again, cannot import the function, or has another
+        WorkerError: a worker died again and again, cannot import the function, or has another
             version of this package.
     """
     if jobs < 1:
@@ -90,6 +95,11 @@ def _processes(
         # `yield from` would close `results` too, but with a warning about the cancelled tasks
         for result in results:  # noqa: UP028
             yield result
+    except BrokenExecutor as error:
+        raise WorkerError(
+            "a worker process was killed, often for lack of memory; start again, with fewer jobs "
+            "if it happens again: finished tasks are kept"
+        ) from error
     finally:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -194,7 +204,7 @@ def _source() -> str:
 def _call_there(source: str, *call: Any) -> tuple[int, Any]:
     """Call on a worker, if it has the package that the driver has: other code, other records."""
     if _source() != source:
-        raise RuntimeError(
+        raise WorkerError(
             f"a worker has reviewlib {_source()}, the driver has {source}: "
             "install the same version on every machine"
         )
@@ -209,4 +219,4 @@ def _result(ray: ModuleType, reference: Any, index: int) -> tuple[int, Any]:
         if not isinstance(cause, ray.exceptions.RayError):
             raise cause from error
         reason = str(cause).strip().split("\n")[0]
-        raise RuntimeError(f"task {index} did not come back from Ray: {reason}") from error
+        raise WorkerError(f"task {index} did not come back from Ray: {reason}") from error

@@ -93,11 +93,12 @@ def writable(study: str, preset: str, folder: Path | None = None) -> None:
     place = path_of(study, preset, folder).parent
     try:
         place.mkdir(parents=True, exist_ok=True)
-        runs.write_atomically(place / ".writable", "")
+        runs.write_atomically(place / ".writable", " " * 2**20)  # an empty file fits a full disk
         (place / ".writable").unlink()
     except OSError as error:
         raise OSError(
-            f"records go to {place}, which must be writable: {error}; name another with --out"
+            f"records go to {place}, which must be writable and have room: {error}; "
+            "name another with --out"
         ) from error
 
 

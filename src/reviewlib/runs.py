@@ -132,6 +132,8 @@ def fingerprint(study: Study, arm: Arm) -> Fingerprint:
                 for _, out, sample in trained(study, together, data.load(TINY.data).development):
                     losses += out.losses[: TINY.steps].tolist()
                     scores += study.evaluate(out.model, sample.validation).values()
+                    if study.inspect is not None:
+                        scores += study.inspect(out.model, sample).values()
         found[cell.name] = {
             "losses": [float(f"{value:.6g}") for value in losses],
             "scores": [float(f"{value:.6g}") for value in scores],
@@ -275,7 +277,8 @@ def map_runs(
                 progress(rows[index])
 
     tasks = [(study, [runs[index] for index in stack], device) for stack in missing]
-    for number, done in engines.map_tasks(perform, tasks, engine=engine, jobs=jobs):
+    gpus = int(torch.device(device).type == "cuda")
+    for number, done in engines.map_tasks(perform, tasks, engine=engine, jobs=jobs, gpus=gpus):
         for index, row in zip(missing[number], done, strict=True):
             row = row | (stamp or {}) | {"computed": _now(), "from_cache": False}
             _keep(paths[index], row)
