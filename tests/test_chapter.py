@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import toy
@@ -253,3 +254,20 @@ def test_single_seeds_are_counted_by_what_each_alone_would_say(controlled):
     (row,) = data.to_dict("records")
     assert (row["seeds"], row["alone say: a gain"], row["alone say: a loss"]) == (5, 2, 2)
     assert row["alone say: neither"] == 1 and row["together"] == out.verdict
+
+
+def test_main_effects_and_interaction_are_on_error_and_on_its_logarithm(controlled):
+    arms = ("sgd", "slow", "part", "slow")
+    frame = tables.two_by_two(controlled.study, controlled.record, arms, "noise")
+    rows = controlled.record.rows
+    error = {
+        name: 1 - rows[(rows["arm"] == name) & (rows["cell"] == "noise")]["accuracy"].to_numpy()
+        for name in set(arms)
+    }
+    first = ((error["sgd"] - error["slow"]) + (error["part"] - error["slow"])) / 2
+    assert frame.iloc[0, 0] == "Half the momentum"
+    assert frame.iloc[0, 1].startswith(f"{100 * first.mean():+.2f};".replace("-", "−"))
+    logs = {name: np.log(value) for name, value in error.items()}
+    joint = (logs["sgd"] - logs["slow"] - logs["part"] + logs["slow"]).mean()
+    factor = float(frame.iloc[2, 2].split(";")[0].removeprefix("×"))
+    assert factor == pytest.approx(np.exp(-joint), rel=0.01)

@@ -145,6 +145,11 @@ class Chapter:
         """Return the paired differences of the named claims."""
         return _html(tables.contrasts(self.verdicts[name] for name in names), self._stamp)
 
+    def two_by_two(self, neither: str, first: str, second: str, both: str, cell: str) -> HTML:
+        """Return main effects and interaction of two methods, from the four arms of a 2 x 2."""
+        arms = (neither, first, second, both)
+        return _html(tables.two_by_two(self.study, self.record, arms, cell), self._stamp)
+
     def controls(self) -> HTML:
         """Return what the rule says of the controls on ourselves."""
         return _html(tables.controls(self.control_verdicts.values()), self._stamp)

@@ -119,6 +119,31 @@ def verdicts(outs: Iterable[Verdict]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def two_by_two(
+    study: Study, record: Record, arms: tuple[str, str, str, str], cell: str
+) -> pd.DataFrame:
+    """Return main effects and interaction of two methods, on error and on the log of error.
+
+    Args:
+        study: for the labels.
+        record: whose final runs.
+        arms: names of the arms with neither method, the first, the second, both.
+        cell: where.
+    """
+    _, first, second, _ = (study.arm(name).label for name in arms)
+    what = {"first": first, "second": second, "interaction": "interaction"}
+    rows = []
+    for name, contrast in stats.two_by_two(*arms, cell).items():
+        row = {"main effects and interaction": what[name]}
+        for heading, log in (("fewer errors, points", False), ("errors divided by", True)):
+            values = stats.contrast(record.rows, contrast, "error", log=log, sign=-1.0)
+            interval, scale = stats.t_interval(values), "log ratio" if log else "difference"
+            ends = interval_text(interval, "error", scale)
+            row[heading] = f"{units.effect(interval.mean, 'error', scale)}; {ends}"
+        rows.append(row | {"n": str(interval.n)})
+    return pd.DataFrame(rows)
+
+
 def controls(outs: Iterable[Verdict]) -> pd.DataFrame:
     """Return what the rule says of effects whose truth is known."""
     return pd.DataFrame(_contrast(out) for out in outs)

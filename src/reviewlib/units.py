@@ -9,7 +9,7 @@ MINUS = "\N{MINUS SIGN}"
 
 def in_points(metric: str, scale: str = "difference") -> bool:
     """Return whether an effect is a difference of accuracies, which are fractions in the code."""
-    return "accuracy" in metric and scale == "difference"
+    return ("accuracy" in metric or metric.endswith("error")) and scale == "difference"
 
 
 def drawn(metric: str, scale: str = "difference") -> tuple[float, str]:
