@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from joblib.externals.loky import get_reusable_executor
+
 from reviewlib import engines, provenance, runs, study, tuning
 
 SAVED = Path(__file__).parents[1] / "book" / "scaling.json"
@@ -51,12 +53,13 @@ def tasks(count: int) -> list[tuple]:
 
 
 def timed(engine: str, workers: int, work: list[tuple]) -> Timing:
-    """Perform the work once."""
+    """Perform the work once, on workers that start with it."""
     began = time.perf_counter()
     ended = []
     with closing(engines.map_tasks(runs.perform, work, engine=engine, jobs=workers)) as results:
         for _ in results:
             ended.append(time.perf_counter())
+    get_reusable_executor().shutdown()  # joblib would keep its processes for the next round
     started = ended[workers - 1]
     wall = ended[-1] - started
     return Timing(engine, workers, started - began, wall, (len(work) - workers) / wall)
@@ -68,6 +71,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=60, help="runs a round and case")
     parser.add_argument("--save", action="store_true", help=f"write {SAVED.name} for the book")
     asked = parser.parse_args()
+    load = os.getloadavg()[0]
     work = tasks(asked.runs)
     best: dict[tuple[str, int], Timing] = {}
     for _ in range(asked.rounds):
@@ -84,7 +88,10 @@ def main() -> None:
             f"{engine:<11}{row.workers:>8}{row.start:>9.2f}{row.wall:>9.2f}{row.rate:>9.2f}"
             f"{row.speedup:>10.2f}"
         )
-    print(f"{os.cpu_count()} CPU cores; {asked.runs} runs; minimum of {asked.rounds} rounds")
+    print(
+        f"{os.cpu_count()} CPU cores, of which other programs wanted {load:.1f} at the start; "
+        f"{asked.runs} runs; minimum of {asked.rounds} rounds"
+    )
     if asked.save:
         found = {
             "study": STUDY,
@@ -93,6 +100,7 @@ def main() -> None:
             "rounds": asked.rounds,
             "device": provenance.device_name("cpu"),
             "cpus": os.cpu_count(),
+            "load": round(load, 1),
             "ray": version("ray"),
             "date": datetime.now(UTC).date().isoformat(),
             "commit": provenance.commit(),

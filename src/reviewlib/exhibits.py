@@ -104,7 +104,8 @@ def scaling(found: dict[str, Any]) -> list[nodes.Node]:
     origin = (
         f"{found['runs']} runs of the study {found['study']} at the preset {found['preset']}, the "
         f"minimum of {found['rounds']} interleaved rounds. {found['device']}, {found['cpus']} CPU "
-        f"cores, Ray {found['ray']}, {found['date']}, commit {found['commit']}."
+        f"cores, of which other programs wanted {found['load']:.1f} at the start. "
+        f"Ray {found['ray']}, {found['date']}, commit {found['commit']}."
     )
     return [plain_table(headings, rows), line(origin, "ledger-detail")]
 
