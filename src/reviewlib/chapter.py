@@ -168,8 +168,9 @@ class Chapter:
         return HTML(tables.folded("The rules of the protocol that code can check", frame))
 
     def says(self, name: str) -> str:
-        """Return a claim's paired difference in words, for a sentence of the page."""
-        claim, interval = self.verdicts[name].claim, self.verdicts[name].interval
+        """Return a claim's or control's paired difference in words, for a sentence of the page."""
+        out = self.verdicts.get(name) or self.control_verdicts[name]
+        claim, interval = out.claim, out.interval
         of = claim.metric, claim.scale
         lo, hi = (units.effect(end, *of) for end in (interval.lo, interval.hi))
         return (
@@ -236,7 +237,6 @@ class Chapter:
     def show_finals(self) -> None:
         """Display the test accuracy of every arm."""
         fig, data = figures.finals(self.study, self.record)
-        floor_seeds = self.record.floor["seed"].nunique()
         means = "; ".join(
             f"{row['cell']}, {row['arm']} {row['mean, %']}" for row in data.to_dict("records")
         )
@@ -244,7 +244,7 @@ class Chapter:
             fig,
             caption="Test accuracy. Each gray point is one seed on its own fold of the test set; "
             "blue is the mean with its 95% interval over seeds; the dashed line is scikit-learn's "
-            f"logistic regression, its mean over the first {floor_seeds} seeds. {self._stamp}",
+            f"logistic regression, its mean over the same seeds. {self._stamp}",
             alt=f"Mean test accuracy in percent: {means}",
             table=data,
         )
@@ -297,12 +297,13 @@ class Chapter:
             ),
             table=data,
         )
-        return Markdown(
+        text = (
             f"Spearman's rank correlation of top eigenvalue and test error is {across:+.2f} across "
             f"the {len(data)} arms (their means), and {within.median():+.2f} within an arm (the "
             f"median over arms; from {within.min():+.2f} to {within.max():+.2f}, each over "
             f"{data['n'].max()} seeds). Exploratory."
         )
+        return Markdown(text.replace("-0", f"{units.MINUS}0"))
 
     @property
     def _stamp(self) -> str:

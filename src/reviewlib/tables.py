@@ -213,7 +213,9 @@ def _of_first_cell(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
 def contrast_label(study: Study, out: Verdict) -> str:
     """Return what is compared: "SAM − SGD · clean labels"."""
     claim = out.claim
-    terms = "interaction" if len(claim.contrast) > 2 else _terms(study, claim)
+    terms = _terms(study, claim)
+    if len(claim.contrast) > 2:
+        terms = f"{study.arm(claim.contrast[0][1]).label}, interaction"
     early = ", stopped early" if claim.metric.startswith("early") else ""
     return f"{terms} · {study.cell(claim.contrast[0][2]).label}{early}"
 
