@@ -16,7 +16,7 @@ book: $(VENV)/.installed
 	$(BIN)/reviewlib build
 
 test: lint
-	$(BIN)/python -m pytest --nbmake -n 2
+	$(BIN)/python -m pytest --nbmake -n 2 --dist loadgroup
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -10,8 +10,9 @@ import time
 import psutil
 import pytest
 import ray
+import toy
 
-from reviewlib import engines
+from reviewlib import compare, engines
 
 # One cluster for all: a runner of several workers that knows groups keeps them in one.
 pytestmark = pytest.mark.xdist_group("ray")
@@ -111,6 +112,39 @@ def test_the_task_of_a_killed_worker_is_done_again(cluster, tmp_path):
     found = dict(engines.map_tasks(dying_once, tasks, engine="ray", jobs=2))
     assert (tmp_path / "marker").exists()
     assert found == dict(engines.map_tasks(dying_once, tasks))
+
+
+def killing_once(driver, marker):
+    """Return toy's run, which kills the worker that is the first to come to seed 1001."""
+
+    def run(arm, settings, sample, preset, seed):
+        if seed == 1001 and os.getpid() != driver and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return toy.run(arm, settings, sample, preset, seed)
+
+    return run
+
+
+def test_a_study_whose_worker_is_killed_has_the_records_of_a_local_one(
+    cluster, tmp_path, monkeypatch
+):
+    ray.cloudpickle.register_pickle_by_value(toy)
+    marker = tmp_path / "killed"
+    of = toy.study(run=killing_once(os.getpid(), marker))
+    made = {}
+    for engine in ("ray", "local"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / engine))
+        made[engine] = compare.run_study(of, toy.TINY, engine=engine, jobs=2)
+    assert marker.exists()
+    for table in ("trials", "rows"):
+        there, here = (
+            getattr(made[engine], table).drop(columns="seconds").to_dict("records")
+            for engine in ("ray", "local")
+        )
+        assert there == here
+    assert made["ray"].fingerprints == made["local"].fingerprints
+    ray.cloudpickle.unregister_pickle_by_value(toy)
 
 
 def test_a_task_that_always_kills_its_worker_is_given_up(cluster, monkeypatch):

@@ -192,7 +192,7 @@ def test_models_that_make_no_stack_are_refused(what):
         {"loss": lambda model, x, y: cross_entropy(model, x, y)},
         {"train": 300},
     ],
-    ids=str,
+    ids=["momentum", "augment", "loss", "images"],
 )
 def test_runs_that_differ_in_more_than_numbers_train_one_by_one(change, monkeypatch):
     runs_ = described()

@@ -44,7 +44,10 @@ Parameters = Annotated[
 
 def fail(message: object, code: int = 1) -> typer.Exit:
     """Return the exit of a command after saying on stderr what went wrong."""
-    err.print(f"[red]error:[/red] {_escape(message)}", highlight=False, soft_wrap=True)
+    notes = "".join(f"; {note}" for note in getattr(message, "__notes__", ()))
+    err.print(
+        f"[red]error:[/red] {_escape(message)}{_escape(notes)}", highlight=False, soft_wrap=True
+    )
     return typer.Exit(code)
 
 

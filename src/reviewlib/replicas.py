@@ -29,10 +29,14 @@ class Dense(nn.Module):
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         """Stack the layers' weights, and those of their biases that there are."""
         super().__init__()
-        self.weight = _together([original(layer, "weight") for layer in layers])  # (R, out, in)
+        # (R, out, in) in shape and (R, in, out) in memory, as backward leaves the gradient: else
+        # every step copies it
+        weights = torch.stack([original(layer, "weight").detach().mT for layer in layers])
+        self.weight = nn.Parameter(weights.mT)
         self.bias = None
         if layers[0].bias is not None:
-            self.bias = _together([original(layer, "bias").unsqueeze(0) for layer in layers])
+            biases = [original(layer, "bias").detach().unsqueeze(0) for layer in layers]
+            self.bias = nn.Parameter(torch.stack(biases))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return every replica's layer on its own batch."""
@@ -203,10 +207,6 @@ def _shape(model: nn.Module) -> tuple:
 def _is_parametrization(model: nn.Module, name: str) -> bool:
     parent = name.rpartition(".")[0]
     return isinstance(model.get_submodule(parent), parametrize.ParametrizationList)
-
-
-def _together(tensors: Sequence[Tensor]) -> nn.Parameter:
-    return nn.Parameter(torch.stack([tensor.detach() for tensor in tensors]))
 
 
 def _evaluated(closure: Callable[[], Tensor] | None) -> Tensor | None:

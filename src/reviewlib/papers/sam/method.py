@@ -100,8 +100,10 @@ class SAM(torch.optim.Optimizer):
         for i in range(self.chunks):
             losses.append(self.sharp_gradient(closure, i, self.chunks).detach())
             for p in (p for group in self.param_groups for p in group["params"]):
-                if p.grad is not None:
-                    mean[p] = mean.get(p, 0) + p.grad / self.chunks
+                if p in mean:
+                    mean[p].add_(p.grad, alpha=1 / self.chunks)
+                elif p.grad is not None:
+                    mean[p] = p.grad / self.chunks
         for p, gradient in mean.items():
             p.grad = gradient
         return torch.stack(losses).mean(0)

@@ -29,8 +29,12 @@ class StackedSAM(SAM):
         for w, g, group in moves:
             if group["adaptive"]:
                 torch._foreach_mul_(g, w)  # T g, but for the sign
-        squares = [gradient.flatten(1).square().sum(1) for _, g, _ in moves for gradient in g]
-        norm = torch.stack(squares).sum(0).sqrt().clamp_min(1e-12)  # (R,)
+        norms = [
+            torch.linalg.vector_norm(gradient, dim=tuple(range(1, gradient.ndim)))
+            for _, g, _ in moves
+            for gradient in g
+        ]
+        norm = torch.linalg.vector_norm(torch.stack(norms), dim=0).clamp_min(1e-12)  # (R,)
         for w, g, group in moves:
             if group["adaptive"]:
                 torch._foreach_mul_(g, w)  # T^2 g
