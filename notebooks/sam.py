@@ -297,7 +297,9 @@ Markdown(
 # order, all of which change with the seed. Not the data set, not the architecture, and not the luck
 # of tuning: the verdicts are about the settings that this search found, chosen on validation labels
 # that are as wrong as the training labels, not about the best that SAM can do; the control that was
-# tuned twice shows one draw of that luck. Equal trials are not
+# tuned twice shows one draw of that luck. Near ties show it too: an earlier execution of this very
+# study, equal but for the last digits of its arithmetic, chose another of two nearly equal trials
+# for SAM under wrong labels, and one verdict came out differently. Equal trials are not
 # equal coverage either: SAM spreads the same points over one more knob. Settings at the edge of
 # their range are flagged; a wider range might have held better ones. Fashion-MNIST's test images
 # have been looked at by the whole field, and by our own early prototypes; and seeds cannot be added
