@@ -17,13 +17,13 @@ from reviewlib.data import Split
 from reviewlib.models import Normalize
 
 ROUNDS, STEPS, REPLICAS = 5, 60, 30
-# (side of the images, hidden units, batch size): 64-32-10, 196-100-10, and what the SAM study has
+# side of the images, hidden units, batch size, least ratio: a stack must never lose to the loop
 NETS = (
-    (8, (32,), 64),
-    (14, (100,), 64),
-    (14, (128,), 100),
-    (14, (300, 100), 64),
-    (28, (128,), 100),
+    (8, (32,), 64, 4.0),
+    (14, (100,), 64, 2.0),
+    (14, (128,), 100, 1.0),
+    (14, (300, 100), 64, 1.0),
+    (28, (128,), 100, 1.0),
 )
 
 

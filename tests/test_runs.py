@@ -9,7 +9,6 @@ import toy
 
 from reviewlib import data, runs, train
 from reviewlib.runs import Run
-from reviewlib.study import Cell
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -58,6 +57,7 @@ DIFFERENT = {
     "steps of the arm": replace(RUN, arm=replace(OF.arms[0], times=2)),
     "images of the arm": replace(RUN, arm=replace(OF.arms[0], share=0.5)),
     "streams of the arm": replace(RUN, arm=replace(OF.arms[0], search=1)),
+    "stack of the cell": replace(RUN, cell=replace(CLEAN, stack=2)),
     "setting of the cell": replace(RUN, cell=replace(CLEAN, fixed={"momentum": 0.5})),
     "fixed setting": replace(RUN, arm=replace(OF.arms[0], fixed={"momentum": 0.5})),
     "setting": replace(RUN, settings=(("lr", 0.06),)),
@@ -83,7 +83,7 @@ def test_data_and_numerics_decide_the_key_too():
 
 def test_what_a_run_does_not_depend_on_leaves_its_key_alone():
     relabeled = replace(RUN, arm=replace(OF.arms[0], label="x", note="y"))
-    renamed = replace(RUN, cell=Cell(CLEAN.name, "another label"))
+    renamed = replace(RUN, cell=replace(CLEAN, label="another label"))
     more = replace(RUN, preset=replace(toy.TINY, trials=99, tuning_seeds=9, seeds=9))
     assert {r.key(OF, "data", PRINT) for r in (relabeled, renamed, more)} == {
         RUN.key(OF, "data", PRINT)

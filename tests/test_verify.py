@@ -133,3 +133,27 @@ def test_settings_that_were_tuned_anew_make_the_smaller_preset_stale(record, tmp
     trials.loc[mine, "chosen"] = trials.loc[mine, "chosen"].to_numpy()[[1, 2, 0]]
     records.save(replace(record, trials=trials), tmp_path)
     assert records.faults(small, of, tmp_path) == ["the settings were tuned anew since: slow"]
+
+
+def test_a_rerun_whose_rows_have_another_stamp_is_not_laundered(record, stored, monkeypatch):
+    run_study = compare.run_study
+
+    def stamped_otherwise(*args, **how):
+        return replace(run_study(*args, **how), claims="mixed")
+
+    monkeypatch.setattr(compare, "run_study", stamped_otherwise)
+    again, rerun = compare.verify(CHANGED, toy.TINY, folder=stored)
+    assert rerun == ["slow"] and again.claims == "mixed"
+    assert "the claims were changed after the final seeds had run" in records.faults(again, CHANGED)
+
+
+def test_settings_that_a_source_lacks_are_missed_before_anything_runs(
+    record, tmp_path, monkeypatch
+):
+    quick = replace(toy.TINY, name="quick", settings_from="laptop", trials=2)
+    records.save(record, tmp_path)
+    late = replace(toy.ARMS[0], name="late", role="ablation")
+    of = toy.study(presets=(quick, toy.TINY), arms=(*toy.ARMS, late))
+    monkeypatch.setattr(runs, "perform", lambda *_: pytest.fail("trained"))
+    with pytest.raises(ValueError, match="no settings were tuned for arm 'late' in cell 'clean'"):
+        compare.run_study(of, quick, folder=tmp_path)

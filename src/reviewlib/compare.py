@@ -69,6 +69,7 @@ def run_study(
     Raises:
         OSError: the cache cannot be written; before anything is run.
         RecordError: the records that the settings come from are missing; before anything is run.
+        ValueError: these records lack an arm or a cell; before anything is run.
     """
     start = time.perf_counter()
     runs.cache_folder(study)
@@ -89,6 +90,10 @@ def run_study(
             progress=progress,
         )
 
+    if source is not None:
+        for cell in study.cells_of(preset):  # what is missing there is told before anything is run
+            for arm in study.arms_in(cell, preset):
+                tuning.settings_of(source, arm.name, cell.name)
     trials = tuning.tune(study, preset, run_all)
     settings = trials if source is None else source
     final = [
@@ -191,6 +196,7 @@ def _joined(
     made["cpu_seconds"] = round(sum(trials["seconds"]) + sum(rows["seconds"]), 1)
     return replace(
         stored,
+        claims=stored.claims if fresh is None or fresh.claims == stored.claims else "mixed",
         trials=trials,
         rows=rows,
         fingerprints={arm.name: prints[arm.name] for arm in study.arms_of(preset)},

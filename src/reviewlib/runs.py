@@ -85,6 +85,7 @@ class Run:
                     self.preset.steps,
                 ],
                 "phase": [self.phase, self.fold],
+                "stack": 1 if self.arm.draws else self.cell.stack,
             }
         )
 
@@ -113,8 +114,9 @@ def draw(
 def fingerprint(study: Study, arm: Arm) -> Fingerprint:
     """Return, for every cell of the arm, its first losses and scores in tiny runs on the CPU.
 
-    Two runs, on two seeds, trained as the study trains them, so that a stack is covered: with every
-    knob at the middle of its range, and at a quarter. Images are from the shipped subset.
+    Two runs, on two seeds, trained as the study tunes them, so that a stack is covered: with every
+    knob at the middle of its range, and at a quarter. Final runs share their settings and so take
+    torch's own optimizer; tests hold that path to this one. Images are from the shipped subset.
     """
     knobs = [knob for knob in study.knobs if knob.name in arm.knobs]
     found = {}
@@ -146,7 +148,7 @@ def stacks(runs: Sequence[Run]) -> list[list[int]]:
 
     Neighbors of one arm, cell and phase share a stack, up to as many as the cell allows; an arm
     that draws random numbers has no stacks. Neither the machine nor the cache has a say, so that
-    the same runs always meet in the same stack.
+    within a study and preset the same runs always meet in the same stack.
     """
     together: list[list[int]] = []
     for _, part in groupby(

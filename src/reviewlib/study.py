@@ -228,7 +228,7 @@ class Study:
         citation: authors, venue, arXiv number.
         arms: everything compared; the knobs of all of them share one search sequence.
         knobs: the union of all hyperparameters.
-        cells: the settings that every arm is run in.
+        cells: the settings that arms are run in (see `Arm.cells`).
         presets: by size, smallest first.
         claims: what is tested; at most four primary.
         run: describes the training of one arm: (arm, settings, sample, preset, seed) -> Training.

@@ -150,7 +150,11 @@ def controls(outs: Iterable[Verdict]) -> pd.DataFrame:
 
 
 def price(study: Study, record: Record) -> pd.DataFrame:
-    """Return what each core arm costs: passes, seconds and new hyperparameters."""
+    """Return what each core arm costs: passes, seconds and new hyperparameters.
+
+    Seconds are the median over runs, each with its share of its stack's; those of an arm that has
+    no stacks would not compare.
+    """
     cost = passes(study, record)
     seconds = _of_first_cell(study, record.rows).groupby("arm")["seconds"].median()
     base = study.role("baseline").knobs
@@ -158,7 +162,7 @@ def price(study: Study, record: Record) -> pd.DataFrame:
         {
             "arm": arm.label,
             "forward-backward passes": f"{cost[arm.name]:.2g}×",
-            "seconds a run (median)": f"{seconds[arm.name]:.2f}",
+            "seconds a run": "trains unstacked" if arm.draws else f"{seconds[arm.name]:.2f}",
             "new hyperparameters": ", ".join(k for k in arm.knobs if k not in base) or "none",
         }
         for arm in study.arms

@@ -257,7 +257,7 @@ def fit_all(trainings: Sequence[Training]) -> list[Fit]:
     A stack takes dense nets of one shape on equally many examples, whose configurations, losses
     and optimizers differ in numbers only. The loss then meets x (R, B, C, H, W) and returns (R,),
     and numbers that differ reach it, and the optimizer, as tensors (R,). In a stack nothing may
-    draw from torch's default generator.
+    draw from torch's default generator; what the CPU's shows of it is an error.
 
     Raises:
         ValueError: as `fit` raises it, or a stacked loss or optimizer drew random numbers.

@@ -107,6 +107,15 @@ def _inside(knob: Knob, value: float) -> bool:
 
 
 def settings_of(trials: pd.DataFrame, arm: str, cell: str) -> dict[str, float]:
-    """Return the settings chosen for an arm in a cell."""
+    """Return the settings chosen for an arm in a cell.
+
+    Raises:
+        ValueError: the arm was not tuned there.
+    """
     rows = trials[(trials["arm"] == arm) & (trials["cell"] == cell) & trials["chosen"]]
+    if rows.empty:
+        raise ValueError(
+            f"no settings were tuned for arm {arm!r} in cell {cell!r}: run the preset that the "
+            "settings come from first"
+        )
     return dict(rows["settings"].iloc[0])

@@ -1,6 +1,7 @@
 import copy
 import math
 import pickle
+from dataclasses import replace
 
 import pytest
 import pytorch_optimizer
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from reviewlib import runs, study
 from reviewlib.papers.sam.method import SAM
 from reviewlib.papers.sam.placebo import RandomDirection
 
@@ -512,3 +514,21 @@ def test_sam_survives_copying_and_pickling():
         twin.step(closure)
         assert twin.base_optimizer.param_groups is twin.param_groups
         assert not torch.equal(v, w)
+
+
+def test_a_placebo_in_a_stack_is_refused_rather_than_turned_into_sam():
+    of = study.find("sam")
+    undeclared = replace(of.arm("random"), draws=False)
+    tiny = [
+        runs.Run(
+            undeclared,
+            of.cell("noise"),
+            (("lr", lr), ("weight_decay", 0.0), ("rho", 0.1)),
+            seed,
+            runs.TINY,
+            "tuning",
+        )
+        for seed, lr in enumerate((0.1, 0.2))
+    ]
+    with pytest.raises(ValueError, match="RandomDirection has no stacked form.*draws=True"):
+        runs.perform(of, tiny)

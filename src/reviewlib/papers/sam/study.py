@@ -225,7 +225,10 @@ def perturbed(
     adaptive: bool,
 ) -> torch.optim.Optimizer:
     """Return the baseline's SGD, wrapped in SAM or in its placebo."""
-    return (StackedSAM if isinstance(model, replicas.Stack) else method)(
+    stacked = isinstance(model, replicas.Stack)
+    if stacked and method is not SAM:
+        raise ValueError(f"{method.__name__} has no stacked form: its arm needs draws=True")
+    return (StackedSAM if stacked else method)(
         model.parameters(),
         train.sgd_class(config),
         rho=rho,
