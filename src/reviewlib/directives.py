@@ -229,7 +229,7 @@ def _pill(row: dict[str, Any]) -> nodes.inline:
 
 def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> nodes.table:
     """Return a table of plain texts."""
-    table = nodes.table()
+    table = nodes.table(classes=["plain-table"])
     group = nodes.tgroup(cols=len(headings))
     table += group
     group += [nodes.colspec(colwidth=1) for _ in headings]
