@@ -210,6 +210,12 @@ def test_runs_that_differ_in_more_than_numbers_train_one_by_one(change, monkeypa
         train.fit_all(described())
 
 
+def test_runs_that_augment_train_one_by_one(monkeypatch):
+    monkeypatch.setattr(replicas, "Stack", lambda _: pytest.fail("stacked"))
+    out = train.fit_all(described(augment=torch.fliplr))
+    assert all(one.diverged_at is None for one in out)
+
+
 def test_numbers_that_differ_become_tensors_and_equal_ones_stay():
     like = torch.zeros(1, dtype=torch.float64)
     assert replicas.merged([0.1, 0.1], like) == 0.1
