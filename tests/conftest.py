@@ -1,6 +1,9 @@
 """Fixtures of the unit tests."""
 
 import pytest
+import toy
+
+from reviewlib import compare
 
 
 @pytest.fixture
@@ -9,3 +12,11 @@ def own_cache(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    """The record of the toy study, run in a cache of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        return compare.run_study(toy.study(), toy.TINY)

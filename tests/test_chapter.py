@@ -9,16 +9,9 @@ import toy
 from IPython.display import Markdown
 from scipy.stats import spearmanr
 
-from reviewlib import chapter, checklist, compare, figures, records, tables, units, verdicts
+from reviewlib import chapter, checklist, figures, records, tables, units, verdicts
 
 HOSTILE = '<script>alert("x")</script>'
-
-
-@pytest.fixture(scope="module")
-def record(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        return compare.run_study(toy.study(), toy.TINY)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import psutil
 import pytest
 import ray
 import toy
+from orphans import gone, wait_for
 
 from reviewlib import compare, engines
 
@@ -85,18 +86,6 @@ def napping(number, folder):
 
 def environment(name):
     return os.environ.get(name)
-
-
-def gone(pid):
-    # where nobody reaps orphans, a killed one stays as a zombie
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
-def wait_for(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
 
 
 @pytest.mark.parametrize("engine", engines.ENGINES)

@@ -3,10 +3,9 @@
 import signal
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil
+from orphans import gone, wait_for
 
 from reviewlib import processes
 
@@ -18,18 +17,6 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"],
 print(child.pid, flush=True)
 time.sleep(60)
 """
-
-
-def gone(pid):
-    # where nobody reaps orphans, a killed one stays as a zombie
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
-def wait_for(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
 
 
 def test_a_command_gets_its_variables_and_its_output_is_kept(tmp_path):

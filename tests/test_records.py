@@ -12,13 +12,6 @@ from reviewlib.records import RecordError
 OF = toy.study()
 
 
-@pytest.fixture(scope="module")
-def record(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        return compare.run_study(OF, toy.TINY)
-
-
 @pytest.fixture
 def path(record, tmp_path):
     return records.save(record, tmp_path)

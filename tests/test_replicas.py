@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from reviewlib import data, models, replicas, runs, train
 from reviewlib.papers.sam.method import SAM
-from reviewlib.papers.sam.stacked import StackedSAM
+from reviewlib.papers.sam.study import perturbed
 from reviewlib.study import Cell
 from reviewlib.train import Config, Training, cross_entropy
 
@@ -39,17 +39,7 @@ def net(split, seed, masked=False):
 
 
 def sam(model, config, *, rho, chunks=1, adaptive=False):
-    stacked = isinstance(model, replicas.Stack)
-    return (StackedSAM if stacked else SAM)(
-        model.parameters(),
-        train.sgd_class(config),
-        rho=rho,
-        chunks=chunks,
-        adaptive=adaptive,
-        lr=config.lr,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-    )
+    return perturbed(model, config, rho=rho, method=SAM, chunks=chunks, adaptive=adaptive)
 
 
 def trainings(optimizers, losses, masked=False, steps=30, lrs=LRS, decays=DECAYS):
@@ -122,10 +112,8 @@ def described(lrs=(0.05, 0.2, 0.1), **changes):
 
 
 def alone(of):
-    return train.fit(
-        of.model, of.train, of.config, seed=of.seed, loss=of.loss, optimizer=of.optimizer,
-        validate=of.validate,
-    )  # fmt: skip
+    how = {"loss": of.loss, "optimizer": of.optimizer, "validate": of.validate}
+    return train.fit(of.model, of.train, of.config, seed=of.seed, **how)
 
 
 def test_curves_and_best_models_are_each_replicas_own():

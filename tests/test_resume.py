@@ -252,6 +252,7 @@ def starved(request, tmp_path):
         yield tmp_path, limit
         return
     if not mounted(cache, "size=4m"):
+        # the same test with a limit on file sizes runs everywhere
         pytest.skip("mounting a small disk takes more rights than these")
     yield tmp_path, fill
     subprocess.run(["umount", cache], check=True)
@@ -276,6 +277,7 @@ def test_a_read_only_cache_is_told_before_anything_is_trained(forks, tmp_path):
     cache.mkdir(mode=0o500)
     root = os.access(cache, os.W_OK)
     if root and not mounted(cache, "ro"):
+        # root may write in spite of the folder's mode; anybody else gets here without a mount
         pytest.skip("mounting a read-only disk takes more rights than these")
     try:
         assert forks((tmp_path, {})) == [1]

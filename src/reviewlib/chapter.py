@@ -152,7 +152,7 @@ class Chapter:
 
     def controls(self) -> HTML:
         """Return what the rule says of the controls on ourselves."""
-        return _html(tables.controls(self.control_verdicts.values()), self._stamp)
+        return _html(tables.contrasts(self.control_verdicts.values()), self._stamp)
 
     def verdict_table(self) -> HTML:
         """Return the verdicts."""

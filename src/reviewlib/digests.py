@@ -1,4 +1,4 @@
-"""Digests that tell whether a notebook or the book has to be made again."""
+"""Digests of the code and of what a notebook or the book is made from."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ OUTSIDE_NOTEBOOKS = {
     "digests.py",
     "directives.py",
     "execution.py",
+    "exhibits.py",
+    "forecast.py",
     "pairing.py",
     "processes.py",
     "publish.py",
@@ -90,3 +92,11 @@ def _versions(names: Iterable[str]) -> dict[str, str | None]:
         except PackageNotFoundError:
             found[name] = None
     return found
+
+
+def source_hash() -> str:
+    """Return the digest of the package's Python files."""
+    total = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        total.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()[:12]

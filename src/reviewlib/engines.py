@@ -7,7 +7,6 @@ what a task is: an argument tuple goes out, a result comes back.
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
 import logging
 import os
@@ -15,11 +14,12 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import joblib
+
+from reviewlib import digests
 
 ENGINES = ("local", "processes", "ray")
 # So often is a task started again whose worker or machine died.
@@ -194,11 +194,8 @@ def _stored_once(ray: ModuleType, calls: Sequence[tuple]) -> list[tuple]:
     ]
 
 
-@functools.cache
-def _source() -> str:
-    """Return the digest of the package's code, for which a worker need not import torch."""
-    files = sorted(Path(__file__).parent.rglob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+# Of the package's code; a worker takes it once, and need not import torch for it.
+_source = functools.cache(digests.source_hash)
 
 
 def _call_there(source: str, *call: Any) -> tuple[int, Any]:

@@ -29,7 +29,7 @@ class Controls(SphinxDirective):
                 title = chapter_link(self.env, of.name, of.title.split(":")[0])
                 stamp = nodes.Text(f": {_stamp(record)}")
                 found.append(nodes.paragraph("", "", title, stamp))
-                found.append(_html(tables.markup(tables.controls(outs))))
+                found.append(_html(tables.markup(tables.contrasts(outs))))
         return found or [nodes.paragraph("", "No study has controls in valid records yet.")]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import Any
 
 import torch
 
-from reviewlib import runs
+from reviewlib import digests, runs
 
 VERSIONS = ("torch", "numpy", "pandas", "scipy")
 
@@ -34,7 +33,7 @@ def today() -> dict[str, Any]:
     """Return the code and the libraries that run now, and the date."""
     return {
         "commit": commit(),
-        "source": source_hash(),
+        "source": digests.source_hash(),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in VERSIONS},
         "date": datetime.now(UTC).date().isoformat(),
@@ -63,12 +62,3 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head + ("+" if edited else "")
-
-
-def source_hash() -> str:
-    """Return the digest of the package's Python files."""
-    root = Path(__file__).parent
-    total = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return total.hexdigest()[:12]

@@ -144,11 +144,6 @@ def two_by_two(
     return pd.DataFrame(rows)
 
 
-def controls(outs: Iterable[Verdict]) -> pd.DataFrame:
-    """Return what the rule says of effects whose truth is known."""
-    return pd.DataFrame(_contrast(out) for out in outs)
-
-
 def price(study: Study, record: Record) -> pd.DataFrame:
     """Return what each core arm costs: passes, seconds and new hyperparameters.
 
