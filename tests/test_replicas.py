@@ -31,7 +31,7 @@ class Mask(nn.Module):
 
 
 def net(split, seed, masked=False):
-    model = train.initialized(lambda: models.mlp(split, 10, width=9), seed).double()
+    model = train.initialized(lambda: models.mlp(split, 10, 9), seed).double()
     if masked:
         keep = torch.rand(9, 49, generator=torch.Generator().manual_seed(seed)) < 0.5
         parametrize.register_parametrization(model[2], "weight", Mask(keep.double()))

@@ -175,7 +175,7 @@ def test_an_arm_with_a_search_of_its_own_starts_elsewhere_on_the_same_images():
     (_, _, one), (_, _, other) = (runs.trained(OF, [run], development)[0] for run in (RUN, again))
     assert torch.equal(one.train.images, other.train.images)
     sample = runs.draw(development, toy.TINY, CLEAN, 0)
-    first, second = (run.training(OF, sample).model[2].weight for run in (RUN, again))
+    first, second = (run.start(OF, sample).model[2].weight for run in (RUN, again))
     assert not torch.equal(first, second)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import toy
 
-from reviewlib import data, runs, study, tuning
+from reviewlib import compare, data, runs, study, tuning
 from reviewlib.study import Arm, Claim, Knob
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -161,3 +161,14 @@ def test_unknown_studies_and_presets_are_named_with_those_there_are():
         study.find("nothing")
     with pytest.raises(ValueError, match="no preset 'huge'; it has quick, laptop, gpu"):
         study.find("sam").preset("huge")
+
+
+def test_an_arm_without_knobs_has_one_trial():
+    held = Arm("held", "Held", "handicapped", (), "nothing tuned", fixed={"lr": 0.05})
+    of = toy.study(arms=(*toy.ARMS, held))
+    table, asked = tuned(of, lambda run: 0.5)
+    assert len(table[table["arm"] == "held"]) == len(of.cells)
+    runs_of = [run for run in asked if run.arm.name == "held"]
+    assert len(runs_of) == len(of.cells) * toy.TINY.tuning_seeds
+    total = compare.runs_in(of, toy.TINY) - compare.runs_in(toy.study(), toy.TINY)
+    assert total == len(of.cells) * (toy.TINY.tuning_seeds + toy.TINY.seeds)

@@ -60,7 +60,7 @@ def run(arm, settings, sample, preset, seed, sgd=train.sgd):
         momentum=settings.get("momentum", 0.9),
         curve=(2, preset.steps),
     )
-    model = train.initialized(lambda: models.mlp(sample.train, sample.classes, width=4), seed)
+    model = train.initialized(lambda: models.mlp(sample.train, sample.classes, 4), seed)
     return train.Training(
         model, sample.train, config, seed, train.cross_entropy, sgd, sample.validation
     )

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from reviewlib import data, provenance, records, runs, tuning
-from reviewlib.study import Preset, Study
+from reviewlib.study import Cell, Preset, Study
 
 
 def resize(preset: Preset, seeds: int | None = None, name: str | None = None) -> Preset:
@@ -206,34 +206,50 @@ def _joined(
 
 def runs_in(study: Study, preset: Preset) -> int:
     """Return how many runs a study consists of at a preset."""
-    pairs = sum(len(study.arms_in(cell, preset)) for cell in study.cells_of(preset))
-    return pairs * (preset.trials * preset.tuning_seeds + preset.seeds)
+    return sum(
+        len(tuning.trials_of(study, arm, preset.trials)) * preset.tuning_seeds + preset.seeds
+        for cell in study.cells_of(preset)
+        for arm in study.arms_in(cell, preset)
+    )
 
 
 def floor(study: Study, preset: Preset) -> pd.DataFrame:
     """Return the accuracy of scikit-learn's logistic regression, which a net must clearly beat.
 
     Same training subset, labels and test fold as every arm of the seed; its regularization `C` is
-    chosen on the seed's validation subset. Empty for a preset that is no evidence.
+    chosen on the seed's validation subset. Cells with the same label noise share their floor.
+    Empty for a preset that is no evidence.
     """
     if preset.name not in records.EVIDENCE:
         return pd.DataFrame()
+    dataset = data.load(preset.data)
+    cells = study.cells_of(preset)
+    by_noise = {
+        noise: [
+            _floor_of(dataset, preset, cell, index, seed)
+            for index, seed in enumerate(study.seeds(preset))
+        ]
+        for noise, cell in {cell.label_noise: cell for cell in cells}.items()
+    }
+    return pd.DataFrame(
+        {"cell": cell.name, "seed": seed, "accuracy": accuracy}
+        for cell in cells
+        for seed, accuracy in zip(study.seeds(preset), by_noise[cell.label_noise], strict=True)
+    )
+
+
+def _floor_of(dataset: data.Dataset, preset: Preset, cell: Cell, index: int, seed: int) -> float:
+    """Return the floor of one seed, on its fold of the test set."""
     from sklearn.linear_model import LogisticRegression
 
-    dataset = data.load(preset.data)
-    rows = []
-    for cell in study.cells_of(preset):
-        for index, seed in enumerate(study.seeds(preset)):
-            sample = runs.draw(dataset.development, preset, cell, seed)
-            test = data.shrink(data.fold(dataset.test, index, preset.seeds), preset.side)
-            fits = [
-                LogisticRegression(C=c, max_iter=100, tol=1e-3).fit(*_flat(sample.train))
-                for c in (1e-3, 1e-2, 1e-1)
-            ]
-            chosen = max(fits, key=lambda fit: fit.score(*_flat(sample.validation)))
-            accuracy = float(chosen.score(*_flat(test)))
-            rows.append({"cell": cell.name, "seed": seed, "accuracy": accuracy})
-    return pd.DataFrame(rows)
+    sample = runs.draw(dataset.development, preset, cell, seed)
+    test = data.shrink(data.fold(dataset.test, index, preset.seeds), preset.side)
+    fits = [
+        LogisticRegression(C=c, max_iter=100, tol=1e-3).fit(*_flat(sample.train))
+        for c in (1e-3, 1e-2, 1e-1)
+    ]
+    chosen = max(fits, key=lambda fit: fit.score(*_flat(sample.validation)))
+    return float(chosen.score(*_flat(test)))
 
 
 def _flat(split: data.Split) -> tuple:

@@ -24,15 +24,20 @@ class Normalize(nn.Module):
         return x.sub(self.mean).mul_(self.scale)
 
 
-def mlp(images: Split, classes: int, width: int = 128) -> nn.Sequential:
-    """Return a net with one hidden ReLU layer for images like those of a training split."""
-    return nn.Sequential(
-        Normalize(images),
-        nn.Flatten(-3),
-        nn.Linear(images.images[0].numel(), width),
-        nn.ReLU(),
-        nn.Linear(width, classes),
-    )
+def mlp(images: Split, classes: int, *widths: int) -> nn.Sequential:
+    """Return a net of hidden ReLU layers for images like those of a training split.
+
+    Args:
+        images: a training split; images of its shape go in.
+        classes: number of logits.
+        widths: units of each hidden layer; one layer of 128 if none is given.
+    """
+    layers: list[nn.Module] = [Normalize(images), nn.Flatten(-3)]
+    inputs = images.images[0].numel()
+    for width in widths or (128,):
+        layers += [nn.Linear(inputs, width), nn.ReLU()]
+        inputs = width
+    return nn.Sequential(*layers, nn.Linear(inputs, classes))
 
 
 def cnn(images: Split, classes: int, channels: int = 8) -> nn.Sequential:

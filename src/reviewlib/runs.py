@@ -18,14 +18,14 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from platformdirs import user_cache_path
 
-from reviewlib import data, engines, train
+from reviewlib import data, engines, stages, train
 from reviewlib.study import STREAMS_APART, Arm, Cell, Preset, Sample, Study, digest
 
 Row = dict[str, Any]
@@ -60,8 +60,8 @@ class Run:
         """Return what the arm and the cell hold fixed, and the settings."""
         return {**self.cell.fixed, **self.arm.fixed, **dict(self.settings)}
 
-    def training(self, study: Study, sample: Sample) -> train.Training:
-        """Return the training, described and not yet started."""
+    def start(self, study: Study, sample: Sample) -> train.Training | train.Solution:
+        """Return the run's first stage, described and not yet started."""
         seed = self.seed + self.arm.search * STREAMS_APART
         return study.run(self.arm, self.all_settings(), sample, self.preset, seed)
 
@@ -85,7 +85,7 @@ class Run:
                     self.preset.steps,
                 ],
                 "phase": [self.phase, self.fold],
-                "stack": 1 if self.arm.draws else self.cell.stack,
+                "stack": [1 if self.arm.draws else self.cell.stack, self.cell.ragged],
             }
         )
 
@@ -119,55 +119,60 @@ def fingerprint(study: Study, arm: Arm) -> Fingerprint:
     torch's own optimizer; tests hold that path to this one. Images are from the shipped subset.
     """
     knobs = [knob for knob in study.knobs if knob.name in arm.knobs]
-    found = {}
-    for cell in study.cells:
-        if arm not in study.arms_in(cell):
-            continue
-        tiny = [
-            Run(arm, cell, tuple((knob.name, knob.at(u)) for knob in knobs), seed, TINY, "tuning")
-            for seed, u in enumerate((0.5, 0.25))
-        ]
-        losses, scores = [], []
-        with one_thread():
-            for stack in stacks(tiny):
-                together = [tiny[index] for index in stack]
-                for _, out, sample in trained(study, together, data.load(TINY.data).development):
-                    losses += out.losses[: TINY.steps].tolist()
-                    scores += study.evaluate(out.model, sample.validation).values()
+    tiny = [
+        Run(arm, cell, tuple((knob.name, knob.at(u)) for knob in knobs), seed, TINY, "tuning")
+        for cell in study.cells
+        if arm in study.arms_in(cell)
+        for seed, u in enumerate((0.5, 0.25))
+    ]
+    found: Fingerprint = {run.cell.name: {"losses": [], "scores": []} for run in tiny}
+    with one_thread():
+        for stack in stacks(tiny):
+            together = [tiny[index] for index in stack]
+            for run, ends, sample in trained(study, together, data.load(TINY.data).development):
+                own = found[run.cell.name]
+                for end in ends:
+                    own["losses"] += end.losses[: TINY.steps].tolist()
+                    own["scores"] += study.evaluate(end.model, sample.validation).values()
                     if study.inspect is not None:
-                        scores += study.inspect(out.model, sample).values()
-        found[cell.name] = {
-            "losses": [float(f"{value:.6g}") for value in losses],
-            "scores": [float(f"{value:.6g}") for value in scores],
-        }
-    return found
+                        own["scores"] += study.inspect(end.model, sample).values()
+    return {
+        cell: {part: [float(f"{value:.6g}") for value in own[part]] for part in own}
+        for cell, own in found.items()
+    }
 
 
 def stacks(runs: Sequence[Run]) -> list[list[int]]:
     """Return the positions of the runs that are trained together, as their study composes them.
 
-    Neighbors of one arm, cell and phase share a stack, up to as many as the cell allows; an arm
-    that draws random numbers has no stacks. Neither the machine nor the cache has a say, so that
-    within a study and preset the same runs always meet in the same stack.
+    Runs of one arm, cell and phase share a stack, up to as many as the cell allows; ragged cells
+    of one name join their stacks into one batch, and an arm that draws random numbers has none.
+    Neither the machine nor the cache has a say, so that within a study and preset the same runs
+    always meet in the same stack.
     """
-    together: list[list[int]] = []
-    for _, part in groupby(
-        range(len(runs)), lambda i: (runs[i].arm.name, runs[i].cell.name, runs[i].phase)
-    ):
-        positions = list(part)
-        run = runs[positions[0]]
-        most = 1 if run.arm.draws else run.cell.stack
-        together += [positions[i : i + most] for i in range(0, len(positions), most)]
-    return together
+    together: dict[tuple[str, str, str], dict[str, list[int]]] = {}
+    for position, run in enumerate(runs):
+        batch = together.setdefault((run.arm.name, run.cell.ragged or run.cell.name, run.phase), {})
+        batch.setdefault(run.cell.name, []).append(position)
+    composed = []
+    for batch in together.values():
+        side_by_side = list(zip(*batch.values(), strict=True))  # one run of every cell
+        run = runs[side_by_side[0][0]]
+        if run.arm.draws:
+            composed += [[position] for positions in batch.values() for position in positions]
+            continue
+        for i in range(0, len(side_by_side), run.cell.stack):
+            composed.append(list(chain.from_iterable(side_by_side[i : i + run.cell.stack])))
+    return composed
 
 
 def trained(
     study: Study, runs: Sequence[Run], development: data.Development
-) -> list[tuple[Run, train.Fit, Sample]]:
-    """Train the runs of one stack; what they are given holds no test data."""
+) -> list[tuple[Run, list[train.Fit], Sample]]:
+    """Train the runs of one stack to their ends; what they are given holds no test data."""
     samples = [draw(development, run.preset, run.cell, run.seed, run.arm.share) for run in runs]
-    described = [run.training(study, sample) for run, sample in zip(runs, samples, strict=True)]
-    return list(zip(runs, train.fit_all(described), samples, strict=True))
+    starts = [run.start(study, sample) for run, sample in zip(runs, samples, strict=True)]
+    return list(zip(runs, stages.complete(starts), samples, strict=True))
 
 
 def perform(study: Study, runs: Sequence[Run], device: str = "cpu") -> list[Row]:
@@ -188,50 +193,66 @@ def perform(study: Study, runs: Sequence[Run], device: str = "cpu") -> list[Row]
 def _tuning_rows(study: Study, runs: Sequence[Run], development: data.Development) -> list[Row]:
     """Score on validation images; `development` has no others but the training images."""
     return [
-        _row(study, run, out, sample, sample.validation)
-        for run, out, sample in trained(study, runs, development)
+        _row(study, run, ends, sample, sample.validation)
+        for run, ends, sample in trained(study, runs, development)
     ]
 
 
 def _final_rows(study: Study, runs: Sequence[Run], dataset: data.Dataset) -> list[Row]:
     """Score every run on its seed's fold of the test set, and look into the model."""
     rows = []
-    for run, out, sample in trained(study, runs, dataset.development):
+    for run, ends, sample in trained(study, runs, dataset.development):
         fold = data.shrink(data.fold(dataset.test, *run.fold), run.preset.side)
-        row = _row(study, run, out, sample, fold)
-        if study.inspect is not None and out.diverged_at is None:
-            row |= _rounded(study.inspect(out.model, sample))
+        row = _row(study, run, ends, sample, fold)
+        if study.inspect is not None and row["diverged_at"] is None:
+            row |= _mean([study.inspect(end.model, sample) for end in ends])
         rows.append(row)
     return rows
 
 
-def _row(study: Study, run: Run, out: train.Fit, sample: Sample, split: data.Split) -> Row:
-    if out.diverged_at is None:
-        scores = study.evaluate(out.model, split)
-        if out.best is not None:
-            early = study.evaluate(out.best, split)
-            scores |= {f"early_{metric}": value for metric, value in early.items()}
-        scores["train_accuracy"] = study.evaluate(out.model, sample.train)["accuracy"]
-    else:
-        chance = {"accuracy": 1 / sample.classes, "nll": math.log(sample.classes)}
-        scores = chance | {f"early_{metric}": value for metric, value in chance.items()}
-        scores["train_accuracy"] = chance["accuracy"]
+def _row(
+    study: Study, run: Run, ends: Sequence[train.Fit], sample: Sample, split: data.Split
+) -> Row:
+    """Return the run's row; scores and passes are means over its replicates, seconds the sum."""
+    diverged = [end.diverged_at for end in ends if end.diverged_at is not None]
+    peaks = [end.peak_bytes for end in ends if end.peak_bytes is not None]
     return {
         "arm": run.arm.name,
         "cell": run.cell.name,
         "seed": run.seed,
         "settings": run.all_settings(),
-        **_rounded(scores),
-        "diverged_at": out.diverged_at,
-        "passes": out.passes,
-        "seconds": round(out.seconds, 3),
-        "peak_bytes": out.peak_bytes,
-        "curve": [[step, round(value, 4)] for step, value in out.curve],
+        **_mean([_scores(study, end, sample, split) for end in ends]),
+        "diverged_at": min(diverged, default=None),
+        "passes": round(sum(end.passes for end in ends) / len(ends)),
+        "seconds": round(sum(end.seconds for end in ends), 3),
+        "peak_bytes": max(peaks, default=None),
+        "curve": [
+            [points[0][0], round(sum(value for _, value in points) / len(points), 4)]
+            for points in zip(*(end.curve for end in ends), strict=False)
+        ],
     }
 
 
-def _rounded(scores: Mapping[str, float]) -> Row:
-    return {metric: round(value, 6) for metric, value in scores.items()}
+def _scores(study: Study, end: train.Fit, sample: Sample, split: data.Split) -> Mapping[str, float]:
+    if end.diverged_at is None:
+        scores = study.evaluate(end.model, split)
+        if end.best is not None:
+            early = study.evaluate(end.best, split)
+            scores |= {f"early_{metric}": value for metric, value in early.items()}
+        scores["train_accuracy"] = study.evaluate(end.model, sample.train)["accuracy"]
+        return scores
+    chance = {"accuracy": 1 / sample.classes, "nll": math.log(sample.classes)}
+    early = {f"early_{metric}": value for metric, value in chance.items()}
+    return chance | early | {"train_accuracy": chance["accuracy"]}
+
+
+def _mean(scores: Sequence[Mapping[str, float]]) -> Row:
+    """Return the means of what all of the replicates have."""
+    return {
+        metric: round(sum(score[metric] for score in scores) / len(scores), 6)
+        for metric in scores[0]
+        if all(metric in score for score in scores)
+    }
 
 
 def map_runs(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from reviewlib.data import Split
-    from reviewlib.train import Training
+    from reviewlib.train import Solution, Training
 
 # The roles that PROTOCOL rule 2 asks of every study.
 CORE_ROLES = ("baseline", "baseline at equal cost", "method", "simple", "placebo")
@@ -100,6 +100,8 @@ class Cell:
         label_noise: share of the labels, of training and validation images, that are wrong.
         fixed: what it holds at a value for all arms (a width, say), besides the arms' own settings.
         stack: how many runs of an arm are trained as one batched model here, at most.
+        ragged: cells of the same name here, whose nets differ in width only, are trained as one
+            batch of all widths; empty for a cell by itself.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Cell:
     label_noise: float = 0.0
     fixed: Mapping[str, float] = field(default_factory=dict)
     stack: int = 1
+    ragged: str = ""
 
 
 @dataclass(frozen=True)
@@ -231,7 +234,8 @@ class Study:
         cells: the settings that arms are run in (see `Arm.cells`).
         presets: by size, smallest first.
         claims: what is tested; at most four primary.
-        run: describes the training of one arm: (arm, settings, sample, preset, seed) -> Training.
+        run: describes one arm's training, or its first stage, or what is found without steps:
+            (arm, settings, sample, preset, seed) -> Training or Solution.
         evaluate: scores a model on a split: (model, split) -> metrics.
         inspect: measures a final model on its own training images: (model, sample) -> metrics.
         controls: effects whose truth is known (a planted one, none at all), judged like claims.
@@ -247,7 +251,7 @@ class Study:
     cells: tuple[Cell, ...]
     presets: tuple[Preset, ...]
     claims: tuple[Claim, ...]
-    run: Callable[[Arm, Mapping[str, float], Sample, Preset, int], Training]
+    run: Callable[[Arm, Mapping[str, float], Sample, Preset, int], Training | Solution]
     evaluate: Callable[[nn.Module, Split], dict[str, float]]
     inspect: Callable[[nn.Module, Sample], dict[str, float]] | None = None
     controls: tuple[Claim, ...] = ()

@@ -23,6 +23,7 @@ from reviewlib.watch import Watch
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 Augment = Callable[[Tensor], Tensor]
 MakeOptimizer = Callable[[nn.Module, "Config"], torch.optim.Optimizer]
+Then = Callable[["Fit"], "Sequence[Training | Solution]"]
 
 # Losses stay on the device; they are looked at this often, so a GPU is not made to wait each step.
 LOOK_EVERY = 50
@@ -100,7 +101,7 @@ class Fit:
         passes: forward-backward passes over one example.
         seconds: CPU seconds of this process on a CPU, wall seconds on a GPU.
         peak_bytes: peak memory allocated on the GPU, None on a CPU.
-        config: what was asked for.
+        config: what was asked for, None for a solution.
         seed: the run's seed.
     """
 
@@ -112,13 +113,16 @@ class Fit:
     passes: int
     seconds: float
     peak_bytes: int | None
-    config: Config = field(repr=False)
+    config: Config | None = field(repr=False)
     seed: int
 
 
 @dataclass(frozen=True)
 class Training:
-    """A training run, described and not yet started: what `fit` is called with."""
+    """A training run, described and not yet started: what `fit` is called with.
+
+    `then` says what follows from what came out: nothing, the next stage, or replicates of it.
+    """
 
     model: nn.Module
     train: Split
@@ -127,6 +131,16 @@ class Training:
     loss: Loss
     optimizer: MakeOptimizer
     validate: Split | None = None
+    then: Then | None = None
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A model that is found without steps (in closed form, say), described and not yet found."""
+
+    solve: Callable[[], nn.Module]
+    seed: int
+    passes: int = 0
 
 
 def cross_entropy(

@@ -36,8 +36,11 @@ def sequence(study: Study, trials: int, search: int = 0) -> list[dict[str, float
 
 
 def trials_of(study: Study, arm: Arm, trials: int) -> list[tuple[tuple[str, float], ...]]:
-    """Return the arm's trials: its own knobs in each point of the study's sequence."""
-    points = sequence(study, trials, arm.search)
+    """Return the arm's trials: its own knobs in each point of the study's sequence.
+
+    An arm without knobs has one.
+    """
+    points = sequence(study, trials if arm.knobs else 1, arm.search)
     return [tuple((knob, point[knob]) for knob in arm.knobs) for point in points]
 
 
