@@ -61,7 +61,7 @@ class Stack(nn.Module):
         if not stackable(models):
             raise ValueError("a stack takes dense nets of one shape; train these models one by one")
         self.models = tuple(models)  # a tuple, so that their parameters are not this module's
-        self.net = _stacked(models)
+        self.net = side_by_side(models)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return every replica's logits on its own batch."""
@@ -80,7 +80,7 @@ class Stack(nn.Module):
 class SGD(torch.optim.Optimizer):
     """SGD with momentum for a stack: lr and weight_decay are numbers, or tensors (R,)."""
 
-    def __init__(self, params, lr, momentum=0.0, weight_decay=0.0):
+    def __init__(self, params, lr=1e-3, momentum=0.0, weight_decay=0.0):
         """Take torch.optim.SGD's arguments of these names."""
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
@@ -101,7 +101,7 @@ class SGD(torch.optim.Optimizer):
 class Adam(torch.optim.Optimizer):
     """Adam for a stack: lr and weight_decay (L2) are numbers, or tensors (R,)."""
 
-    def __init__(self, params, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
         """Take torch.optim.Adam's arguments of these names."""
         super().__init__(
             params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
@@ -126,9 +126,12 @@ class Adam(torch.optim.Optimizer):
 
 
 def along(knob: float | Tensor, like: Tensor) -> Tensor:
-    """Return a number or a tensor (R,) shaped to multiply the stacked tensor `like` (R, ...)."""
+    """Return a number, or one a replica (R,), shaped to multiply the stacked `like` (R, ...).
+
+    A tensor of as many axes as `like` is so shaped already.
+    """
     knob = torch.as_tensor(knob, dtype=like.dtype, device=like.device)
-    return knob.view(-1, *[1] * (like.ndim - 1)) if knob.ndim else knob
+    return knob.view(-1, *[1] * (like.ndim - 1)) if knob.ndim == 1 else knob
 
 
 def stackable(models: Sequence[nn.Module]) -> bool:
@@ -179,7 +182,7 @@ def original(layer: nn.Linear, name: str) -> Tensor:
     return getattr(layer, name)
 
 
-def _stacked(modules: Sequence[nn.Module]) -> nn.Module:
+def side_by_side(modules: Sequence[nn.Module]) -> nn.Module:
     """Return one module that does what each of the modules does, on a leading axis."""
     first = modules[0]
     if isinstance(first, nn.Linear):
@@ -188,11 +191,13 @@ def _stacked(modules: Sequence[nn.Module]) -> nn.Module:
             for name, chain in first.parametrizations.items():
                 for index in range(len(chain)):
                     alike = [module.parametrizations[name][index] for module in modules]
-                    parametrize.register_parametrization(dense, name, _stacked(alike), unsafe=True)
+                    parametrize.register_parametrization(
+                        dense, name, side_by_side(alike), unsafe=True
+                    )
         return dense
     together = copy.deepcopy(first)
     for name, _ in first.named_children():
-        setattr(together, name, _stacked([getattr(module, name) for module in modules]))
+        setattr(together, name, side_by_side([getattr(module, name) for module in modules]))
     for name, _ in first.named_buffers(recurse=False):
         setattr(together, name, torch.stack([getattr(module, name) for module in modules]))
     return together

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reviewlib import replicas
+from reviewlib import ragged, replicas
 from reviewlib.data import Split, stream, stream_seed
 from reviewlib.watch import Watch
 
@@ -174,10 +174,8 @@ def sgd_class(config: Config) -> Callable[..., torch.optim.Optimizer]:
 def sgd(model: nn.Module, config: Config) -> torch.optim.Optimizer:
     """Return SGD with momentum; weight decay acts on all parameters."""
     return sgd_class(config)(
-        model.parameters(),
-        lr=config.lr,
+        ragged.groups(model, lr=config.lr, weight_decay=config.weight_decay),
         momentum=config.momentum,
-        weight_decay=config.weight_decay,
     )
 
 
@@ -185,7 +183,11 @@ def adam(model: nn.Module, config: Config) -> torch.optim.Optimizer:
     """Return Adam with PyTorch's betas; weight decay is L2, added to the gradient."""
     differ = isinstance(config.lr, Tensor) or isinstance(config.weight_decay, Tensor)
     make = replicas.Adam if differ else partial(torch.optim.Adam, fused=True)
-    return make(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    return make(ragged.groups(model, lr=config.lr, weight_decay=config.weight_decay))
+
+
+# Each treats a parameter by itself, so it may meet the units of many nets in one tensor.
+ELEMENTWISE = (sgd, adam)
 
 
 def initialized(make: Callable[[], nn.Module], seed: int) -> nn.Module:
@@ -262,34 +264,39 @@ def fit(
         ValueError: a curve without a split to validate on, bfloat16 off CUDA, or too few examples.
     """
     training = Training(model, train, config, seed, loss, optimizer, validate)
-    return _loop([training], training, stacked=False)[0]
+    return _loop([training], training)[0]
 
 
 def fit_all(trainings: Sequence[Training]) -> list[Fit]:
-    """Train all models in place: as one stack where they allow it, else one after another.
+    """Train all models in place: as one batched model where they allow it, else one by one.
 
     A stack takes dense nets of one shape on equally many examples, whose configurations, losses
     and optimizers differ in numbers only. The loss then meets x (R, B, C, H, W) and returns (R,),
-    and numbers that differ reach it, and the optimizer, as tensors (R,). In a stack nothing may
-    draw from torch's default generator; what the CPU's shows of it is an error.
+    and numbers that differ reach it, and the optimizer, as tensors (R,). Nets of one hidden layer
+    that differ in width too, on the same examples in the same order, are a ragged batch under `sgd`
+    and `adam`. In either nothing may draw from torch's default generator; what the CPU's shows of
+    it is an error.
 
     Raises:
         ValueError: as `fit` raises it, or a stacked loss or optimizer drew random numbers.
     """
     if len(trainings) > 1 and (orders := _common(trainings)) is not None:
-        return _loop(trainings, orders, stacked=True)
-    return [_loop([training], training, stacked=False)[0] for training in trainings]
+        models = [training.model for training in trainings]
+        if replicas.stackable(models):
+            return _loop(trainings, orders, replicas.Stack(models))
+        if orders.optimizer in ELEMENTWISE and _ragged(trainings):
+            return _loop(trainings, orders, ragged.Ragged(models))
+    return [_loop([training], training)[0] for training in trainings]
 
 
 def _common(trainings: Sequence[Training]) -> Training | None:
-    """Return what the runs of a stack are told in common, None if they cannot be one."""
+    """Return what the runs are told in common, None if they differ in more than numbers."""
     configs = [training.config for training in trainings]
-    models = [training.model for training in trainings]
     sizes = {(t.train.images.shape, t.train.images.device, t.validate is None) for t in trainings}
     alike = {replace(config, lr=0.0, weight_decay=0.0) for config in configs}
-    if len(sizes) > 1 or len(alike) > 1 or configs[0].augment or not replicas.stackable(models):
+    if len(sizes) > 1 or len(alike) > 1 or configs[0].augment:
         return None
-    like = next(models[0].parameters())
+    like = next(trainings[0].model.parameters())
     try:
         config = replace(
             configs[0],
@@ -303,16 +310,34 @@ def _common(trainings: Sequence[Training]) -> Training | None:
     return replace(trainings[0], config=config, loss=loss, optimizer=optimizer)
 
 
-def _loop(trainings: Sequence[Training], orders: Training, *, stacked: bool) -> list[Fit]:
+def _ragged(trainings: Sequence[Training]) -> bool:
+    """Return whether the widths of each seed can share its batches."""
+    widths = ragged.widths_of([training.model for training in trainings])
+    if widths is None:
+        return False
+    first = [trainings[i - i % len(widths)] for i in range(len(trainings))]
+    return all(
+        one.seed == other.seed
+        and torch.equal(one.train.labels, other.train.labels)
+        and torch.equal(one.train.images, other.train.images)
+        and all(map(torch.equal, one.model.buffers(), other.model.buffers()))
+        for one, other in zip(trainings, first, strict=True)
+    )
+
+
+def _loop(
+    trainings: Sequence[Training],
+    orders: Training,
+    stack: replicas.Stack | ragged.Ragged | None = None,
+) -> list[Fit]:
     """Train one model, or a stack of them by common orders; tensors of a stack lead with R."""
     config, device = orders.config, orders.train.labels.device
     if config.curve and orders.validate is None:
         raise ValueError("config.curve names steps, so fit needs a split to validate on")
     if config.precision == "bfloat16" and device.type != "cuda":
         raise ValueError(f"bfloat16 needs a CUDA device, got {device}; use precision='float32'")
-    stack = replicas.Stack([t.model for t in trainings]) if stacked else None
-    model = stack or orders.model
-    batch_of = _loader(trainings, stacked)
+    model = orders.model if stack is None else stack
+    batch_of = _loader(trainings, stack)
     opt = orders.optimizer(model, config)
     peaks = [group["lr"] for group in opt.param_groups]
     losses = torch.full(
@@ -331,11 +356,11 @@ def _loop(trainings: Sequence[Training], orders: Training, *, stacked: bool) -> 
             x, y = batch_of(step)
 
             def closure(part: int = 0, parts: int = 1, x=x, y=y, step=step) -> Tensor:
-                if not stacked:
+                if stack is None:
                     _restart(first_draw + step + part * MOST_STEPS, watch.cuda)
                 opt.zero_grad()
                 if parts > 1:
-                    x, y = (_part(batch, part, parts, axis=int(stacked)) for batch in (x, y))
+                    x, y = (_part(batch, part, parts, axis=y.ndim - 1) for batch in (x, y))
                 if config.augment is not None:
                     x = config.augment(x)
                 if config.precision == "bfloat16":
@@ -352,17 +377,17 @@ def _loop(trainings: Sequence[Training], orders: Training, *, stacked: bool) -> 
                 group["lr"] = peak * share
             losses[step] = opt.step(closure)
 
-            if stacked and step == 0:
+            if stack is not None and step == 0:
                 _refuse_draws(first_draw - 1)
             done = step + 1
             if done % LOOK_EVERY == 0 or done == config.steps or done in config.curve:
                 if watch.divergence(losses[:done]):
                     break
             if done in config.curve:
-                models = stack.unstacked() if stack else (model,)
+                models = (model,) if stack is None else stack.unstacked()
                 watch.validation(done, models, partial(_accuracy, trainings))
 
-    models = stack.unstacked() if stack else (model,)
+    models = (model,) if stack is None else stack.unstacked()
     watch.last_update(config.steps - 1, models)
     seconds, peak_bytes, losses = watch.seconds(), watch.peak_bytes(), losses.cpu()
     return [
@@ -382,22 +407,31 @@ def _loop(trainings: Sequence[Training], orders: Training, *, stacked: bool) -> 
     ]
 
 
-def _loader(trainings: Sequence[Training], stacked: bool) -> Callable[[int], tuple[Tensor, Tensor]]:
-    """Return what gives the batch of a step: x (R, B, C, H, W), y (R, B), without R for one."""
+def _loader(
+    trainings: Sequence[Training], stack: replicas.Stack | ragged.Ragged | None
+) -> Callable[[int], tuple[Tensor, Tensor]]:
+    """Return what gives the batch of a step.
+
+    x is (R, B, C, H, W), without R for one model and one a seed for a ragged batch; y is (R, B).
+    """
+    widths = len(stack.widths) if isinstance(stack, ragged.Ragged) else 1
+    sources = trainings[::widths]
     dtype = next(trainings[0].model.parameters()).dtype
-    images = torch.cat([training.train.pixels() for training in trainings]).to(dtype)
-    labels = torch.cat([training.train.labels for training in trainings])
+    images = torch.cat([training.train.pixels() for training in sources]).to(dtype)
+    labels = torch.cat([training.train.labels for training in sources])
     orders = [
         batches(len(t.train), t.config, t.seed) + index * len(t.train)
-        for index, t in enumerate(trainings)
+        for index, t in enumerate(sources)
     ]
-    order = torch.stack(orders, 1).to(labels.device)  # (steps, R, B)
+    order = torch.stack(orders, 1).to(labels.device)  # (steps, sources, B)
 
     def batch_of(step: int) -> tuple[Tensor, Tensor]:
         index = order[step].flatten()
         x, y = images.index_select(0, index), labels.index_select(0, index)
+        if stack is None:
+            return x, y
         shape = order.shape[1:]
-        return (x.unflatten(0, shape), y.view(shape)) if stacked else (x, y)
+        return x.unflatten(0, shape), y.view(shape).repeat_interleave(widths, 0)
 
     return batch_of
 
