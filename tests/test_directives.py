@@ -2,13 +2,14 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 import smallbook
 import toy
 from smallbook import ROW, SVG, TEXT
 
-from reviewlib import compare, directives, exhibits, verdicts
+from reviewlib import compare, directives, exhibits, history, study, verdicts
 
 HOSTILE = '<script>alert(1)</script> **bold** `code` {cite}`x` & "quoted"'
 HOSTILE_KEYS = (
@@ -124,6 +125,108 @@ def test_controls_and_single_seeds_come_from_the_records(tmp_path, monkeypatch):
         assert out.claim.statement in page and f">{out.verdict}</span>" in page
     assert "n = 3 seeds" in page and "of 3 seeds alone say a gain" in page
     assert "<script>alert" not in page
+
+
+STATUS = "\n```{status}\n```\n\n```{verdict-history}\n```\n"
+STANDING = [
+    {
+        "preset": "laptop",
+        "state": "valid",
+        "why": "",
+        "date": "2026-01-02",
+        "commit": HOSTILE,
+        "device": HOSTILE,
+        "versions": {"python": "3.11.7", "torch": HOSTILE, "joblib": "0"},
+        "cpu_seconds": 1234.5,
+    },
+    {"preset": HOSTILE, "state": "stale", "why": HOSTILE}
+    | dict.fromkeys(("date", "commit", "device", "versions", "cpu_seconds")),
+]
+ENTRY = history.Entry(
+    "2026-01-01", "0123456789", "laptop", 1, "better", "inconclusive", 0.01, -0.02, 0.04, 3, HOSTILE
+)
+
+
+@pytest.fixture
+def status(tmp_path, monkeypatch):
+    """Build a page on the toy study, whose chapter is called a; return it and the warnings."""
+    of = toy.study(name="a", title=HOSTILE + ": a study")
+
+    def page(entries=(), times=None, rows=STANDING):
+        def read(name):
+            if isinstance(entries, Exception):
+                raise entries
+            return list(entries)
+
+        monkeypatch.setattr(exhibits, "standing", lambda app: [(of, rows)])
+        monkeypatch.setattr(study, "found", lambda: ["a"])
+        monkeypatch.setattr(study, "find", lambda name: of)
+        monkeypatch.setattr(history, "read", read)
+        monkeypatch.setattr(smallbook, "INDEX", "# Status\n" + STATUS + smallbook.INDEX)
+        copies = tmp_path / "copies"
+        copies.mkdir()
+        monkeypatch.setattr(exhibits, "executed_copy", lambda app, name: copies / name)
+        if times is not None:
+            (copies / "a.ipynb").touch()
+            (copies / "times.json").write_text(times)
+        root = tmp_path / "root"
+        root.mkdir()
+        pages, warnings = smallbook.build(root, list, {"a": smallbook.executed()})
+        return pages["index"], warnings
+
+    return page
+
+
+def test_the_status_shows_how_records_stand_and_the_last_execution(status):
+    timed = {"seconds": 75.4, "finished": HOSTILE, "cells": 31}
+    page, warnings = status([], json.dumps({"a": timed}))
+    assert warnings == ""
+    assert "<script>alert" not in page
+    shown = "&lt;script&gt;alert(1)&lt;/script&gt;"
+    assert f": last executed {shown}" in page and "31 cells in 75 s" in page
+    assert f"<th>laptop</th>\n      <th>{shown}" in page
+    for text in ("<td>valid</td>", f"<td>stale: {shown}", "1,234 s", "2026-01-02", "python 3.11.7"):
+        assert text in page
+    assert "joblib" not in page and "No verdict has been recorded yet." in page
+
+
+@pytest.mark.parametrize("times", ["", "{", "[]", "{}", '{"a": 7}', '{"a": {"seconds": "long"}}'])
+def test_times_that_are_missing_or_damaged_are_not_known(status, times):
+    page, warnings = status(times=times)
+    assert "executed; when, and how long it took, is not known" in page and warnings == ""
+
+
+def test_a_chapter_that_was_not_executed_says_so(status):
+    assert ": not executed yet" in status()[0]
+
+
+def test_the_history_tells_from_what_to_what_and_why_the_newest_first(status):
+    later = {"date": "2026-01-02", "commit": "abcdefghij", "preset": "gpu", "numerics": 2}
+    gone = {"mean": None, "lo": None, "hi": None, "n": 0, "verdict": None, "claim": "withdrawn"}
+    entries = [
+        replace(ENTRY, claim="withdrawn", verdict="supported"),
+        ENTRY,
+        replace(ENTRY, **later, verdict="contradicted"),
+        replace(ENTRY, **later, **gone),
+    ]
+    page, warnings = status(entries, "{}")
+    assert "<script>alert" not in page and "alert(1)" in page
+    rows = page.split("<tr>")[-4:]
+    badge = '<span class="verdict verdict-{0}">{0}</span>'.format
+    expected = [
+        ("withdrawn", badge("supported"), "no verdict", "–", "commit abcdefg<"),
+        ("better", badge("inconclusive"), badge("contradicted"), "gpu, numerics 2", "2026-01-02"),
+        ("better", "–", badge("inconclusive"), "+1.00 points [−2.00, +4.00], n = 3", "laptop"),
+        ("withdrawn", "–", badge("supported"), "–", "commit 0123456<"),
+    ]
+    for row, texts in zip(rows, expected, strict=True):
+        for text in texts:
+            assert text in row, (text, row)
+
+
+def test_a_damaged_history_warns_and_leaves_the_pages(status):
+    page, warnings = status(history.HistoryError("history.json is not a history"), "{}")
+    assert "history.json is not a history" in warnings and "<td>valid</td>" in page
 
 
 def test_a_book_without_valid_records_says_so(tmp_path, monkeypatch):

@@ -129,6 +129,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("controls", exhibits.Controls)
     app.add_directive("single-seeds", exhibits.SingleSeeds)
     app.add_directive("scale-out", exhibits.ScaleOut)
+    app.add_directive("status", exhibits.Status)
+    app.add_directive("verdict-history", exhibits.VerdictHistory)
     # before other extensions read the addresses
     app.connect("config-inited", derive_addresses, priority=100)
     app.connect("source-read", overlay)

@@ -163,10 +163,18 @@ def run_study(
 
 
 @app.command()
-def verdicts(as_json: AsJson = False) -> None:
+def verdicts(
+    as_json: AsJson = False,
+    record: Annotated[
+        str | None,
+        typer.Option(metavar="WHY", help="Write verdicts that changed into the history, and why."),
+    ] = None,
+) -> None:
     """Print what the records say of every claim; exit code 1 if a study has no valid records."""
     from reviewlib import ledger, study
 
+    if record is not None and not record.strip():
+        raise fail('--record takes the reason of the change: --record "why"', 2)
     papers = _watched(study.found(), "judging claims")
     rows = [row for name in papers for row in ledger.entries(name)]
     if as_json:
@@ -176,8 +184,28 @@ def verdicts(as_json: AsJson = False) -> None:
             out.print(_verdict_table([row for row in rows if row["paper"] == paper]))
     for reason in dict.fromkeys(row["reason"] for row in rows if row["reason"]):
         err.print(f"[yellow]note:[/yellow] {_escape(reason)}", highlight=False, soft_wrap=True)
+    for paper in dict.fromkeys(row["paper"] for row in rows):
+        _keep_history(paper, [row for row in rows if row["paper"] == paper], record)
     if any(row["stale"] for row in rows):
         raise typer.Exit(1)
+
+
+def _keep_history(paper: str, rows: list[dict], why: str | None) -> None:
+    """Record the verdicts of a paper that changed, or say that its history is behind."""
+    from reviewlib import history, provenance
+
+    try:
+        changed = history.changes(history.read(paper), rows)
+        if changed and why:
+            made = provenance.today()
+            history.append(paper, changed, made["date"], made["commit"], why)
+    except (history.HistoryError, OSError) as error:
+        raise fail(error) from error
+    if not changed:
+        return
+    done = "recorded" if why else 'not in the history yet; run `reviewlib verdicts --record "why"`'
+    news = f"verdicts of {paper} that changed: {', '.join(row['claim'] for row in changed)}; {done}"
+    err.print(f"[yellow]note:[/yellow] {_escape(news)}", highlight=False, soft_wrap=True)
 
 
 def _verdict_table(rows: list[dict]) -> Table:

@@ -1,4 +1,4 @@
-"""The directives of the protocol and scale-out pages, which show what records say in passing."""
+"""The directives of the protocol, scale-out and status pages: what records say in passing."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ import contextlib
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from reviewlib.directives import chapter_link, line, plain_table
+from reviewlib.directives import chapter_link, executed_copy, line, measured, plain_table
+
+if TYPE_CHECKING:
+    from reviewlib.history import Entry
+    from reviewlib.study import Claim, Study
+
+# The versions that a record's numbers depend on most.
+SHOWN = ("torch", "python", "numpy")
 
 
 class Controls(SphinxDirective):
@@ -26,9 +34,7 @@ class Controls(SphinxDirective):
         found: list[nodes.Node] = []
         for of, record in evidence(self.env.app):
             if outs := verdicts.judge_controls(of, record.rows):
-                title = chapter_link(self.env, of.name, of.title.split(":")[0])
-                stamp = nodes.Text(f": {_stamp(record)}")
-                found.append(nodes.paragraph("", "", title, stamp))
+                found.append(_heading(self.env, of, f": {_stamp(record)}"))
                 found.append(_html(tables.markup(tables.contrasts(outs))))
         return found or [nodes.paragraph("", "No study has controls in valid records yet.")]
 
@@ -85,6 +91,105 @@ class ScaleOut(SphinxDirective):
             self.env.note_reread()
             return projection(*forecast.book(), forecast.WORKERS)
         raise self.error(f"scale-out takes measured or projected, got {self.arguments[0]!r}")
+
+
+class Status(SphinxDirective):
+    """When each chapter was last executed, and how the records of its presets stand."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a heading and a table a study."""
+        from reviewlib import tables
+
+        # Executed copies and records lie outside the page's own source.
+        self.env.note_reread()
+        found: list[nodes.Node] = []
+        for of, rows in standing(self.env.app):
+            found.append(_heading(self.env, of, f": {last_execution(self.env.app, of.name)}"))
+            found.append(_html(tables.markup(side_by_side(rows))))
+        return found or [nodes.paragraph("", "There is no study yet.")]
+
+
+class VerdictHistory(SphinxDirective):
+    """When verdicts changed, at which commit, and why."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a table a study that has a history.
+
+        Raises:
+            docutils.utils.DirectiveError: a history is damaged.
+        """
+        from reviewlib import history, study, tables
+
+        self.env.note_reread()
+        found: list[nodes.Node] = []
+        for of in map(study.find, study.found()):
+            try:
+                entries = history.read(of.name)
+            except history.HistoryError as error:
+                raise self.error(str(error)) from error
+            if entries:
+                found += [_heading(self.env, of), _html(tables.markup(turns(of, entries)))]
+        return found or [nodes.paragraph("", "No verdict has been recorded yet.")]
+
+
+def last_execution(app: Sphinx, name: str) -> str:
+    """Return when a chapter was last executed and what that took, as far as it is known."""
+    copy = executed_copy(app, f"{name}.ipynb")
+    if not copy.exists():
+        return "not executed yet"
+    try:
+        timed = json.loads(copy.with_name("times.json").read_text(encoding="utf8"))[name]
+        took = duration(timed["seconds"])
+        return f"last executed {timed['finished']}, {timed['cells']} cells in {took}"
+    except (OSError, ValueError, TypeError, LookupError):
+        return "executed; when, and how long it took, is not known"
+
+
+def side_by_side(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return what is stored of a study (see `ledger.standing`), a column a preset."""
+    return pd.DataFrame(
+        {"preset": ("records", "made", "by commit", "on", "CPU time", "with")}
+        | {row["preset"]: _stored(row) for row in rows}
+    )
+
+
+def _stored(row: dict[str, Any]) -> list[str | None]:
+    seconds, versions = row["cpu_seconds"], row["versions"] or {}
+    return [
+        f"{row['state']}: {row['why']}" if row["why"] else row["state"],
+        row["date"],
+        row["commit"],
+        row["device"],
+        None if seconds is None else f"{seconds:,.0f} s",
+        ", ".join(f"{name} {versions[name]}" for name in SHOWN if name in versions) or None,
+    ]
+
+
+def turns(of: Study, entries: list[Entry]) -> pd.DataFrame:
+    """Return a study's history of verdicts, the newest first."""
+    from reviewlib import history
+
+    claims = {claim.name: claim for claim in of.claims}
+    return pd.DataFrame(
+        {
+            "claim": claims[now.claim].statement if now.claim in claims else now.claim,
+            "from": (before.verdict or "no verdict") if before else None,
+            "to": now.verdict or "no verdict",
+            "measured": _effect(now, claims.get(now.claim)),
+            "records": f"{now.preset}, numerics {now.numerics}",
+            "when": f"{now.date}, commit {now.commit[:7]}",
+            "why": now.why,
+        }
+        for before, now in reversed(history.turns(entries))
+    )
+
+
+def _effect(entry: Entry, claim: Claim | None) -> str | None:
+    """Return an entry's effect and interval, whose unit only its claim knows."""
+    if entry.mean is None or claim is None:
+        return None
+    mean, interval = measured(vars(entry) | {"metric": claim.metric, "scale": claim.scale})
+    return f"{mean} {interval}, n = {entry.n}"
 
 
 def scaling(found: dict[str, Any]) -> list[nodes.Node]:
@@ -160,6 +265,20 @@ def evidence(app: Sphinx) -> list[tuple[Any, Any]]:
         with contextlib.suppress(records.RecordError):  # the ledger names what is wrong with it
             found.append((of, records.best(of)[0]))
     return found
+
+
+@lru_cache(maxsize=1)
+def standing(app: Sphinx) -> list[tuple[Study, list[dict[str, Any]]]]:
+    """Return every study with how the records of its presets stand."""
+    from reviewlib import ledger, study
+
+    return [(study.find(name), ledger.standing(name)) for name in study.found()]
+
+
+def _heading(env: Any, of: Study, more: str = "") -> nodes.paragraph:
+    """Return a study's title, which leads to its chapter, above a table."""
+    title = chapter_link(env, of.name, of.title.split(":")[0])
+    return nodes.paragraph("", "", title, nodes.Text(more))
 
 
 def _stamp(record: Any) -> str:

@@ -9,6 +9,9 @@ from reviewlib import records, study, verdicts
 from reviewlib.stats import Interval
 from reviewlib.study import Claim, Study
 
+# What the status page shows of a record's origin.
+MADE = ("date", "commit", "device", "versions", "cpu_seconds")
+
 
 def ledger() -> list[dict[str, Any]]:
     """Return one plain mapping a claim of every study, from the records that the book shows."""
@@ -27,6 +30,29 @@ def entries(name: str) -> list[dict[str, Any]]:
     except records.RecordError as error:
         record, notes = None, [str(error)]
     return [_entry(of, claim, record) | {"reason": "; ".join(notes)} for claim in of.claims]
+
+
+def standing(name: str) -> list[dict[str, Any]]:
+    """Return one plain mapping a preset of a study: may its records be shown, and whence they are.
+
+    `state` is valid, stale or missing, and `why` says what made them stale.
+    """
+    of = study.find(name)
+    return [_standing(of, preset.name) for preset in of.presets]
+
+
+def _standing(of: Study, preset: str) -> dict[str, Any]:
+    found = {"preset": preset, "state": "missing", "why": ""} | dict.fromkeys(MADE)
+    if not records.path_of(of.name, preset).exists():
+        return found
+    try:
+        record = records.load(of.name, preset)
+        found |= {key: record.provenance.get(key) for key in MADE}
+        wrong = records.faults(record, of)
+    except records.RecordError:  # it names a path of this machine
+        command = f"reviewlib study {of.name} --preset {preset} --verify"
+        wrong = [f"they cannot be checked; `{command}` says why"]
+    return found | {"state": "stale" if wrong else "valid", "why": "; ".join(wrong)}
 
 
 def _entry(of: Study, claim: Claim, record: records.Record | None) -> dict[str, Any]:
@@ -59,6 +85,7 @@ def _entry(of: Study, claim: Claim, record: records.Record | None) -> dict[str, 
         "margin": claim.margin if claim.kind != "out of scope" else None,
         "verdict": out.verdict,
         "preset": record.preset["name"] if record else None,
+        "numerics": record.numerics if record else None,
         "device": record.provenance["device"] if record else None,
         "commit": record.provenance["commit"] if record else None,
         "stale": record is None,

@@ -1,0 +1,179 @@
+"""The history of verdicts: when one changed, at which commit, and why.
+
+A paper's history.json lies beside its records. It only grows: an entry a claim whenever the verdict
+or what the verdict rests on is no longer what the claim's last entry says.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from reviewlib import papers
+from reviewlib.verdicts import GAIN_VERDICTS
+
+WORDS = (*GAIN_VERDICTS, "out of scope", None)
+
+
+class HistoryError(ValueError):
+    """A history file is damaged or not what it says it is."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a claim's verdict became.
+
+    Attributes:
+        date: when it was found to have changed, YYYY-MM-DD.
+        commit: of the source tree that computed it.
+        preset: of the records that it rests on.
+        numerics: of the study.
+        claim: its name.
+        verdict: the word of the protocol; None for a claim that has none any more.
+        mean: of the contrast, None where nothing is measured.
+        lo: lower end of its interval.
+        hi: upper end.
+        n: seeds.
+        why: it changed, in the author's words.
+    """
+
+    date: str
+    commit: str
+    preset: str
+    numerics: int
+    claim: str
+    verdict: str | None
+    mean: float | None
+    lo: float | None
+    hi: float | None
+    n: int
+    why: str
+
+    def __post_init__(self) -> None:
+        """Raise ValueError or TypeError if a field is not what it must be."""
+        date.fromisoformat(self.date)
+        for name in ("commit", "preset", "claim", "why"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value.strip():
+                raise ValueError(f"{name} must be a text that says something, got {value!r}")
+        for name in ("numerics", "n"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name} must be a count, got {value!r}")
+        if self.verdict not in WORDS:
+            raise ValueError(f"verdict must be one of the protocol's words, got {self.verdict!r}")
+        effect = (self.lo, self.mean, self.hi)
+        if effect != (None,) * 3 and not -math.inf < self.lo <= self.mean <= self.hi < math.inf:
+            raise ValueError(f"the mean must lie in its interval, got lo, mean, hi = {effect}")
+
+
+def path_of(study: str) -> Path:
+    """Return where a study's history lies."""
+    return Path(papers.__path__[0], study, "records", "history.json")
+
+
+def read(study: str) -> list[Entry]:
+    """Return the entries of a study, oldest first; none where there is no history yet.
+
+    Raises:
+        HistoryError: the file is not a history.
+    """
+    path = path_of(study)
+    if not path.exists():
+        return []
+    entries: list[Entry] = []
+    try:
+        rows = json.loads(path.read_text(encoding="utf8"))
+        if not isinstance(rows, list):
+            raise ValueError(f"a history is a list, got {type(rows).__name__}")
+        for fields in rows:
+            entries.append(Entry(**fields))
+    except (ValueError, TypeError) as error:
+        raise HistoryError(
+            f"{path} is not a history, after {len(entries)} entries: {error}; restore it, "
+            "for only `reviewlib verdicts --record` writes it"
+        ) from error
+    return entries
+
+
+def changes(past: Iterable[Entry], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what today's records say of the verdicts that the last entries do not.
+
+    Args:
+        past: entries of a study, oldest first.
+        rows: the study's entries of the ledger; without valid records there is nothing to say.
+
+    Returns:
+        The fields of an entry that the records fill, one mapping a claim.
+    """
+    if any(row["stale"] for row in rows):
+        return []
+    last = {entry.claim: _says(asdict(entry)) for entry in past}
+    today = {row["claim"]: row for row in rows}
+    gone = [_without_verdict(claim, rows[0]) for claim in last if claim not in today]
+    return [
+        _finding(row) for row in (*rows, *gone) if _says(row) != last.get(row["claim"], _NO_VERDICT)
+    ]
+
+
+def append(
+    study: str, found: Iterable[Mapping[str, Any]], when: str, commit: str, why: str
+) -> Path:
+    """Add `changes` to a study's history and return its path.
+
+    Args:
+        study: its name.
+        found: by `changes`.
+        when: YYYY-MM-DD.
+        commit: of the source tree that computed them.
+        why: the verdicts changed.
+
+    Raises:
+        HistoryError: the file that is there is not a history.
+        ValueError: a field is not what it must be, such as an empty reason.
+    """
+    fresh = [Entry(date=when, commit=commit, why=why, **finding) for finding in found]
+    lines = (json.dumps(asdict(e), ensure_ascii=False) for e in [*read(study), *fresh])
+    path = path_of(study)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")  # nobody ever sees half of it
+    part.write_text("[\n " + ",\n ".join(lines) + "\n]\n", encoding="utf8")
+    part.replace(path)
+    return path
+
+
+def turns(entries: Iterable[Entry]) -> list[tuple[Entry | None, Entry]]:
+    """Return every entry after the one that the claim had before, None for its first."""
+    last: dict[str, Entry] = {}
+    found = []
+    for entry in entries:
+        found.append((last.get(entry.claim), entry))
+        last[entry.claim] = entry
+    return found
+
+
+_NO_VERDICT = (None,)
+
+
+def _says(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the verdict with what it rests on: nothing where nothing was measured."""
+    if row["verdict"] is None or row["mean"] is None:
+        return (row["verdict"],)
+    return row["verdict"], row["preset"], row["numerics"]
+
+
+def _finding(row: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: row[name] for name in ("preset", "numerics", "claim", "verdict", "n")}
+    # as many digits as the records have
+    effect = {name: row[name] and round(row[name], 6) for name in ("mean", "lo", "hi")}
+    return found | effect
+
+
+def _without_verdict(claim: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a claim that is no longer made."""
+    return {**row, "claim": claim, "verdict": None, "mean": None, "lo": None, "hi": None, "n": 0}
