@@ -84,6 +84,8 @@ VARIANTS = {
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_each_replica_equals_its_solo_run_at_every_step(variant):
     optimizers, losses, options = VARIANTS[variant]
+    models = [of.model for of in trainings(optimizers, losses, **options)]
+    assert replicas.stackable(models)
     together = train.fit_all(trainings(optimizers, losses, **options))
     for of, one in zip(trainings(optimizers, losses, **options), together, strict=True):
         solo = train.fit(

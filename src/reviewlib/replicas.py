@@ -21,6 +21,8 @@ from reviewlib.models import Normalize
 
 # Modules that do the same to every replica, given a batch with one more leading axis.
 BROADCASTING = (nn.Sequential, Normalize, nn.Identity, nn.ReLU, nn.Tanh, nn.GELU, nn.Sigmoid)
+# Where torch keeps a layer's parametrizations.
+CONTAINERS = (nn.ModuleDict, parametrize.ParametrizationList)
 
 
 class Dense(nn.Module):
@@ -134,7 +136,7 @@ def along(knob: float | Tensor, like: Tensor) -> Tensor:
 def stackable(models: Sequence[nn.Module]) -> bool:
     """Return whether the models are dense nets of one shape."""
     return len({_shape(model) for model in models}) == 1 and all(
-        isinstance(module, (*BROADCASTING, nn.Linear, parametrize.ParametrizationList))
+        isinstance(module, (*BROADCASTING, *CONTAINERS, nn.Linear))
         or (isinstance(module, nn.Flatten) and module.start_dim < 0)
         or _is_parametrization(models[0], name)
         for name, module in models[0].named_modules()
