@@ -305,6 +305,31 @@ class Chapter:
         )
         return Markdown(text.replace("-0", f"{units.MINUS}0"))
 
+    def show_over(
+        self,
+        lines: Mapping[str, pd.Series],
+        x: str,
+        y: str,
+        *,
+        caption: str,
+        marks: Mapping[str, float] | None = None,
+    ) -> None:
+        """Display lines over a numeric axis, with vertical marks (see `figures.over`)."""
+        fig, data = figures.over(lines, x, y, marks or {})
+        marked = "".join(f"; {label} at {at:g}" for label, at in (marks or {}).items())
+        figures.show(
+            fig,
+            caption=f"{caption} The band is the 95% interval of the mean over seeds. {self._stamp}",
+            alt=f"Line chart of {y} over {x}: "
+            + "; ".join(
+                f"{label} from {part[f'{y}, mean'].iloc[0]:g} to {part[f'{y}, mean'].iloc[-1]:g}, "
+                f"at most {part[f'{y}, mean'].max():g}"
+                for label, part in data.groupby("line", sort=False)
+            )
+            + marked,
+            table=data,
+        )
+
     @property
     def _stamp(self) -> str:
         made = self.record.provenance

@@ -345,6 +345,41 @@ def single_seeds(verdicts: Mapping[str, Verdict]) -> tuple[Figure, pd.DataFrame]
     return fig, pd.DataFrame(table)
 
 
+@plt.rc_context(STYLE)
+def over(
+    lines: Mapping[str, pd.Series], x: str, y: str, marks: Mapping[str, float]
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw lines over a numeric axis: the mean over seeds with its 95% interval.
+
+    Args:
+        lines: a label, and the values of all seeds, indexed by where on the axis they belong.
+        x: what the axis is; it is logarithmic.
+        y: what the values are.
+        marks: a label, and where a vertical line is drawn.
+    """
+    fig, axes = panels(3.6)
+    axis, table = axes[0, 0], []
+    for (label, values), color in zip(lines.items(), sns.color_palette("colorblind"), strict=False):
+        intervals = {at: stats.t_interval(part) for at, part in values.groupby(level=0)}
+        low, mean, high = (
+            [getattr(interval, end) for interval in intervals.values()]
+            for end in ("lo", "mean", "hi")
+        )
+        axis.plot(list(intervals), mean, color=color, marker="o", ms=3, lw=1.4, label=label)
+        axis.fill_between(list(intervals), low, high, color=color, alpha=0.2, linewidth=0)
+        table += [
+            {"line": label, x: at, f"{y}, mean": round(i.mean, 2)}
+            | {"95% low": round(i.lo, 2), "95% high": round(i.hi, 2), "n": i.n}
+            for at, i in intervals.items()
+        ]
+    for (label, at), style in zip(marks.items(), ("--", ":", "-."), strict=False):
+        axis.axvline(at, color=MUTED, linestyle=style, label=label)
+    axis.set(xscale="log", xlabel=x, ylabel=y)
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    return fig, pd.DataFrame(table)
+
+
 def _seeds_and_interval(
     axis: Axes, values: pd.Series, place: float, interval: stats.Interval, scale: float = 1
 ) -> None:
