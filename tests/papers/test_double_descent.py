@@ -1,0 +1,251 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LinearRegression, Ridge
+from torch.nn import functional as F
+
+from reviewlib import data, ragged, records, runs, stages, study, train
+from reviewlib.papers.double_descent import claims
+from reviewlib.papers.double_descent import study as trial
+from reviewlib.papers.double_descent.method import (
+    RandomFeatures,
+    effective_model_complexity,
+    minimum_norm,
+    rank,
+    ridge,
+    threshold,
+)
+from reviewlib.papers.lottery_tickets import method as lottery
+
+STUDY = trial.STUDY
+SMALL = replace(runs.TINY, steps=40)
+
+
+def problem(n=30, count=20, seed=0):
+    """Features (n, N) and three targets, in float64."""
+    g = torch.Generator().manual_seed(seed)
+    shape = {"dtype": torch.float64, "generator": g}
+    return torch.randn(n, count, **shape), torch.randn(n, 3, **shape)
+
+
+def random_net(features, n=40, inputs=12, seed=0):
+    """Random features fitted to labels that are noise."""
+    g = torch.Generator().manual_seed(seed)
+    x, y = torch.randn(n, inputs, generator=g), torch.randint(4, (n,), generator=g)
+    return RandomFeatures(inputs, features, g).fit(x, y, 4), x, y
+
+
+def sample(cell, seed=1_000_000, preset=SMALL):
+    return runs.draw(data.load(preset.data).development, preset, STUDY.cell(cell), seed)
+
+
+def run_of(arm, cell, seed=1_000_000, preset=SMALL):
+    knobs = tuple((knob, 0.01) for knob in STUDY.arm(arm).knobs)
+    return runs.Run(STUDY.arm(arm), STUDY.cell(cell), knobs, seed, preset, "tuning")
+
+
+@pytest.mark.parametrize("shape", [(30, 20), (20, 30), (25, 25)])
+def test_least_squares_match_scikit_learn(shape):
+    features, targets = problem(*shape)
+    plain = LinearRegression(fit_intercept=False).fit(features.numpy(), targets.numpy())
+    np.testing.assert_allclose(minimum_norm(features, targets).T, plain.coef_, atol=1e-9)
+    for penalty in (1e-3, 0.7):
+        alpha = penalty * len(features)  # scikit-learn does not divide by n
+        expected = Ridge(alpha=alpha, fit_intercept=False, solver="svd")
+        expected.fit(features.numpy(), targets.numpy())
+        np.testing.assert_allclose(
+            ridge(features, targets, penalty).T, expected.coef_, rtol=1e-8, atol=1e-10
+        )
+
+
+def test_ridge_without_a_penalty_is_the_solution_of_minimum_norm():
+    features, targets = problem(20, 30)
+    limit = ridge(features, targets, 1e-12)
+    torch.testing.assert_close(limit, minimum_norm(features, targets), rtol=1e-7, atol=1e-9)
+    assert torch.equal(ridge(features, targets, 0.0), minimum_norm(features, targets))
+
+
+def test_singular_values_below_the_cut_count_as_zero():
+    features, targets = problem(30, 10)
+    doubled = torch.cat([features, features * (1 + 1e-13)], 1)
+    once, twice = minimum_norm(features, targets), minimum_norm(doubled, targets)
+    torch.testing.assert_close(twice[:10] + twice[10:], once, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(twice[:10], twice[10:], rtol=1e-6, atol=1e-8)
+    assert rank(features) == rank(doubled) == rank(doubled.mT) == 10
+
+
+@pytest.mark.parametrize("features", [40, 41, 100])
+def test_as_many_features_as_examples_fit_any_labels(features):
+    net, x, y = random_net(features)
+    torch.testing.assert_close(net(x), F.one_hot(y, 4).double(), rtol=0, atol=1e-6)
+
+
+def test_fewer_features_do_not():
+    net, x, y = random_net(39)
+    assert (net(x) - F.one_hot(y, 4)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("features", [7, 30])
+def test_the_effective_model_complexity_of_random_features_is_their_number(features):
+    def train_error(n):
+        net, x, y = random_net(features, n)
+        return float(not torch.allclose(net(x), F.one_hot(y, 4).double(), atol=1e-6))
+
+    assert effective_model_complexity(train_error, 60) == features
+
+
+def test_the_bisection_finds_where_the_error_passes_epsilon():
+    def error(n):
+        return n / 100
+
+    assert effective_model_complexity(error, 60, epsilon=0.25) == 25
+    assert effective_model_complexity(error, 20, epsilon=0.25) == 20
+    assert effective_model_complexity(error, 60, epsilon=0.0) == 0
+
+
+def test_the_threshold_is_the_smallest_size_that_fits():
+    assert threshold({4: 0.3, 8: 0.1, 16: 0.12, 32: 0.0}) == 8
+    assert threshold({4: 0.3, 8: 0.2}) is None
+
+
+def test_features_of_unit_pixels_are_about_one_long():
+    net = RandomFeatures(50, 400, torch.Generator().manual_seed(0))
+    lengths = net.hidden(torch.randn(200, 50)).square().sum(1)
+    assert lengths.mean() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("bad", [-1e-9, math.nan, math.inf])
+def test_least_squares_reject_a_bad_penalty(bad):
+    with pytest.raises(ValueError, match=f"penalty must be non-negative and finite, got {bad}"):
+        ridge(*problem(), bad)
+
+
+def test_least_squares_reject_single_precision():
+    features, targets = problem()
+    with pytest.raises(ValueError, match="least squares need float64, got torch.float32"):
+        minimum_norm(features.float(), targets)
+
+
+def test_wrong_labels_are_wrong_and_the_same_at_every_width():
+    truth = sample("width-8-clean")
+    for cell in ("width-3-noisy", "width-256-noisy", "features-1-noisy", "kept-0.3-noisy"):
+        noisy = sample(cell)
+        for split, true in ((noisy.train, truth.train), (noisy.validation, truth.validation)):
+            assert torch.equal(split.images, true.images)
+            assert (split.labels != true.labels).sum() == 0.2 * len(true)
+        assert torch.equal(noisy.train.labels, sample("width-8-noisy").train.labels)
+
+
+def test_all_widths_and_seeds_are_one_ragged_batch_and_equal_runs_by_themselves(monkeypatch):
+    made = []
+
+    class Counted(ragged.Ragged):
+        def __init__(self, models):
+            made.append(len(models))
+            super().__init__(models)
+
+    monkeypatch.setattr(ragged, "Ragged", Counted)
+    cells = [f"width-{width}-noisy" for width in claims.WIDTHS]
+    together = [run_of("penalty", cell, seed) for cell in cells for seed in (1_000_000, 1_000_001)]
+    (stack,) = runs.stacks(together)
+    ordered = [together[index] for index in stack]
+    rows = runs.perform(STUDY, ordered)
+    assert made == [len(together)]
+    for run, row in list(zip(ordered, rows, strict=True))[::5]:
+        (alone,) = runs.perform(STUDY, [run])
+        assert row["nll"] == pytest.approx(alone["nll"], abs=1e-4)
+        assert row["accuracy"] == pytest.approx(alone["accuracy"], abs=0.011)
+        assert row["cell"] == alone["cell"] == run.cell.name
+    assert made == [len(together)]
+
+
+def test_a_run_of_random_features_uses_its_own_share_of_the_images():
+    given = sample("samples-0.4-noisy")
+    described = run_of("plain", "samples-0.4-noisy").start(STUDY, given)
+    net = described.solve()
+    quarter = SMALL.train // 4
+    assert net[-1].examples == round(0.4 * quarter)
+    assert len(net[-1].directions) == quarter
+    seen = trial.inspect(net, given)
+    assert seen == {"fitted": 1.0, "complexity": 1.0}
+    half = run_of("plain", "features-0.4-noisy").start(STUDY, given).solve()
+    assert trial.inspect(half, given)["complexity"] == pytest.approx(0.4)
+    assert trial.inspect(half, given)["fitted"] < 1
+
+
+def test_the_penalty_reaches_the_closed_form_and_the_optimizer():
+    given = sample("features-1-noisy")
+    sizes = [
+        run_of(arm, "features-1-noisy").start(STUDY, given).solve()[-1].readout.norm()
+        for arm in ("plain", "penalty")
+    ]
+    assert sizes[1] < sizes[0] / 2
+    described = [run_of(arm, "width-8-noisy").start(STUDY, given) for arm in ("plain", "penalty")]
+    assert [one.config.weight_decay for one in described] == [0.0, 0.01]
+
+
+def test_arms_and_cells_say_what_a_net_is_trained_with():
+    given = sample("width-8-noisy")
+    plain, sgd, cosine = (
+        run_of(arm, "width-8-noisy").start(STUDY, given) for arm in ("plain", "sgd", "cosine")
+    )
+    assert plain.optimizer is cosine.optimizer is train.adam and sgd.optimizer is train.sgd
+    assert [one.config.schedule for one in (plain, sgd, cosine)] == [
+        "constant",
+        "constant",
+        "cosine",
+    ]
+    short = run_of("plain", "steps-0.3-noisy").start(STUDY, given)
+    assert (plain.config.steps, short.config.steps) == (40, 12)
+    assert plain.config.curve[-1] == 40
+
+
+def test_a_pruned_net_keeps_its_largest_weights_and_starts_again_from_the_first_ones():
+    run = run_of("pruned", "kept-0.3-noisy", preset=replace(SMALL, steps=1))
+    given = sample("kept-0.3-noisy")
+    plain = run_of("plain", f"width-{claims.PRUNED_WIDTH}-noisy").start(STUDY, given)
+    first = lottery.weights(plain.model)
+    first = {name: weight.clone() for name, weight in first.items()}
+    described = run.start(STUDY, given)
+    assert described.config.steps == 1
+    ((end,),) = stages.complete([described])
+    assert lottery.share_left(end.model) == pytest.approx(0.3, abs=1e-3)
+    assert end.passes == 2 * SMALL.batch_size
+    for name, weight in lottery.weights(end.model).items():
+        kept = lottery.masks(end.model)[name].bool()
+        assert (weight[~kept] == 0).all()
+        # one step of Adam moves a weight by its learning rate at most
+        assert (weight - first[name])[kept].abs().max() <= trial.LR * 1.01
+
+
+@pytest.mark.parametrize("preset", ["laptop"])
+def test_peak_and_minimum_stand_where_tuning_seeds_put_them(preset):
+    trials = records.load("double_descent", preset).trials
+    scores = trials[trials["arm"] == "plain"].set_index("cell")["accuracy"]
+
+    def by(knob, values):
+        return {value: scores[claims.cell_name(knob, value)] for value in values}
+
+    def best(found, below):
+        return max((v for v in found if v < below), key=found.get)
+
+    widths, features = by("width", claims.WIDTHS), by("features", claims.FEATURES)
+    samples = by("samples", claims.SAMPLES)
+    inner = [width for width in claims.WIDTHS if width > claims.BEST]
+    assert min(inner, key=widths.get) == claims.PEAK
+    assert best(widths, claims.PEAK) == claims.BEST
+    assert min(features, key=features.get) == claims.JUST
+    assert best(features, claims.JUST) == claims.FEW
+    assert best(samples, 1.0) == claims.SCARCE
+
+
+def test_the_quick_preset_trains_no_net():
+    quick = STUDY.preset("quick")
+    assert {cell.split("-")[0] for cell in quick.cells} == {"features", "samples"}
+
+
+def test_the_study_is_found():
+    assert "double_descent" in study.found()

@@ -1,0 +1,67 @@
+import pandas as pd
+import pytest
+
+from reviewlib import chapter, figures, stats, study
+from reviewlib.papers.double_descent import curves
+
+
+@pytest.fixture
+def rows():
+    """Two arms, two widths, three seeds."""
+    return pd.DataFrame(
+        {
+            "arm": arm,
+            "cell": f"width-{width}-noisy",
+            "settings": {"width": width},
+            "accuracy": 0.5 + 0.1 * seed + width / 1000,
+            "early_accuracy": 0.9,
+            "curve": [[10, 0.5 + 0.1 * seed], [20, 0.6]],
+        }
+        for arm in ("plain", "penalty")
+        for width in (8, 64)
+        for seed in range(3)
+    )
+
+
+def test_errors_are_percents_indexed_by_what_is_swept(rows):
+    found = curves.errors(rows, "plain", ["width-8-noisy", "width-64-noisy"], "width")
+    assert list(found.index) == [8, 8, 8, 64, 64, 64]
+    assert list(found) == pytest.approx([49.2, 39.2, 29.2, 43.6, 33.6, 23.6])
+    early = curves.errors(rows, "plain", ["width-8-noisy"], "width", "early_accuracy")
+    assert list(early) == pytest.approx([10.0] * 3)
+
+
+def test_validation_errors_are_indexed_by_the_step(rows):
+    found = curves.validation_errors(rows, "penalty", "width-64-noisy")
+    assert list(found.index) == [10, 20] * 3
+    assert list(found[10]) == pytest.approx([50, 40, 30])
+
+
+def test_lines_over_an_axis_are_means_with_intervals(rows):
+    cells = ["width-8-noisy", "width-64-noisy"]
+    lines = {arm: curves.errors(rows, arm, cells, "width") for arm in ("plain", "penalty")}
+    fig, data = figures.over(lines, "width", "test error, %", {"threshold": 16})
+    assert list(data["line"]) == ["plain"] * 2 + ["penalty"] * 2
+    assert list(data["width"]) == [8, 64] * 2
+    interval = stats.t_interval(lines["plain"][8])
+    assert list(data.iloc[0])[2:] == [39.2, round(interval.lo, 2), round(interval.hi, 2), 3]
+    (axis,) = fig.axes
+    assert axis.get_xscale() == "log"
+    assert [line.get_label() for line in axis.lines] == ["plain", "penalty", "threshold"]
+    assert list(axis.lines[2].get_xdata()) == [16, 16]
+    figures.plt.close(fig)
+
+
+def test_a_page_shows_lines_with_their_marks(rows, monkeypatch):
+    shown = []
+    monkeypatch.setattr(figures, "show", lambda fig, **what: shown.append(what))
+    monkeypatch.setattr(chapter.Chapter, "_stamp", "Stamp.")
+    of = study.find("double_descent")
+    page = chapter.Chapter(of, of.preset("quick"), "cpu")
+    lines = {"plain": curves.errors(rows, "plain", ["width-8-noisy"], "width")}
+    page.show_over(lines, "width", "test error, %", caption="Errors.", marks={"threshold": 16})
+    page.show_over(lines, "width", "test error, %", caption="Errors.")
+    assert shown[0]["caption"].startswith("Errors. The band") and "Stamp." in shown[0]["caption"]
+    assert shown[0]["alt"].endswith("plain from 39.2 to 39.2, at most 39.2; threshold at 16")
+    assert "threshold" not in shown[1]["alt"]
+    figures.plt.close("all")
