@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+
+TICK = 0.5  # seconds between two looks at a running command
+
+
+class Stopped(RuntimeError):
+    """The command was ended, or never started, because everything was told to stop."""
 
 
 class Children:
@@ -27,6 +35,7 @@ class Children:
         log: Path,
         seconds: float,
         environment: Mapping[str, str] | None = None,
+        watch: Callable[[], None] | None = None,
     ) -> int | None:
         """Return a command's exit code, or None if it took too long and was killed.
 
@@ -35,11 +44,15 @@ class Children:
             log: file that receives everything the command prints.
             seconds: limit of wall time.
             environment: variables to set beside those of this process.
+            watch: called every TICK seconds while the command runs.
+
+        Raises:
+            Stopped: `stop` was called before the command ended well.
         """
         with log.open("wb") as sink:
             with self._lock:
                 if self._stopped:
-                    return -signal.SIGKILL  # as if it had been running
+                    raise Stopped(f"{command[0]} was not started")
                 process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
@@ -50,14 +63,15 @@ class Children:
                 )
                 self._running.add(process)
             try:
-                return process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                return None
+                code = _wait(process, seconds, watch or (lambda: None))
             finally:
                 _kill(process)
                 process.wait()
                 with self._lock:
                     self._running.discard(process)
+        if code != 0 and self._stopped:
+            raise Stopped(f"{command[0]} was ended")
+        return code
 
     def stop(self) -> None:
         """Kill everything that runs; nothing starts afterwards."""
@@ -65,6 +79,11 @@ class Children:
             self._stopped = True
             for process in self._running:
                 _kill(process)
+
+
+def plain(text: str) -> str:
+    """Return what a program printed, without the codes that color a terminal."""
+    return re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text)
 
 
 @contextmanager
@@ -82,6 +101,18 @@ def sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _wait(
+    process: subprocess.Popen[bytes], seconds: float, watch: Callable[[], None]
+) -> int | None:
+    """Return a process's exit code, or None if it runs longer than this."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(min(TICK, left))
+        watch()
+    return None
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
