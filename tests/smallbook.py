@@ -1,4 +1,4 @@
-"""A book of a page of cards, a ledger and one chapter, which Sphinx builds in a moment."""
+"""Small books: chapters to run, or a page of cards, a ledger and a chapter for Sphinx to build."""
 
 import io
 import json
@@ -45,6 +45,15 @@ ROW = {
     "commit": "0123456789",
     "stale": False,
 }
+
+
+def write(root, chapters):
+    """Write a book's settings and chapters, each given as the sources of its code cells."""
+    (root / "_config.yml").touch()
+    (root / "notebooks").mkdir(exist_ok=True)
+    for name, cells in chapters.items():
+        text = "\n\n".join(f"# %%\n{source}" for source in cells)
+        (root / "notebooks" / f"{name}.ipynb").write_text(pairing.to_ipynb(text))
 
 
 def executed(text=TEXT, picture=None):

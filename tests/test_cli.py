@@ -143,28 +143,31 @@ def test_tables_for_people(toy_study):
     assert "no valid records" in call("verdicts").stdout
 
 
-def outcome(state, error=None):
-    return execution.Outcome("sam", state, 1.5, error, None)
-
-
 def test_a_failed_notebook_fails_the_command_and_is_named(monkeypatch):
-    broken = outcome("failed", "notebook sam, cell 3: ValueError: no")
-    monkeypatch.setattr(execution, "execute", lambda *_, **__: [broken])
+    def execute(root, names, *, report, **options):
+        report(execution.Outcome("sam", "failed", 1.5, 3, 31, "ValueError: [no]", "line 7"))
+
+    monkeypatch.setattr(execution, "execute", execute)
     done = call("execute")
-    assert done.exit_code == 1 and "notebook sam, cell 3: ValueError: no" in done.stderr
+    assert done.exit_code == 1
+    assert "error: notebook sam, cell 3: ValueError: [no]\nline 7\n" in done.stderr
+    assert "3 of 31" in done.stdout
+    (row,) = json.loads(call("execute", "--json").stdout)
+    assert (row["name"], row["state"], row["cell"], row["cells"]) == ("sam", "failed", 3, 31)
 
 
-def test_parameters_reach_the_notebooks(monkeypatch):
+def test_options_reach_the_notebooks(monkeypatch):
     seen = {}
 
     def execute(root, names, **options):
         seen.update(options, names=names)
-        return [outcome("executed")]
 
     monkeypatch.setattr(execution, "execute", execute)
-    assert call("execute", "sam", "-p", "preset=laptop", "-p", "seeds=5").exit_code == 0
-    assert seen["names"] == ["sam"]
+    words = ("--only", "sam", "--only", "b", "-p", "preset=laptop", "-p", "seeds=5", "--force")
+    assert call("execute", *words, "--cell-timeout", "7", "--timeout", "9").exit_code == 0
+    assert seen["names"] == ["sam", "b"]
     assert seen["parameters"] == {"preset": "laptop", "seeds": "5"}
+    assert (seen["force"], seen["cell_seconds"], seen["seconds"]) == (True, 7, 9)
 
 
 def test_a_build_ends_with_the_file_to_open(monkeypatch, tmp_path):

@@ -31,6 +31,7 @@ def test_the_key_follows_everything_that_outputs_follow_from(package, monkeypatc
     monkeypatch.setattr(digests, "_versions", lambda names: {"torch": "0"})
     keys.append(digests.of_notebook(notebook(), {}))
     keys.append(digests.of_notebook(notebook(tags=["hide-input"]), {}))
+    keys.append(digests.of_notebook(notebook(mystnb={"image": {"alt": "a curve"}}), {}))
     keys.append(digests.of_notebook(notebook("2"), {}))
     assert len(set(keys)) == len(keys)
 

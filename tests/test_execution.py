@@ -7,9 +7,10 @@ import sys
 import time
 
 import pytest
-from test_processes import PARENT, gone, wait_for
+from orphans import gone, wait_for
+from test_processes import PARENT
 
-from reviewlib import digests, execution, pairing
+from reviewlib import digests, execution, faults, ipynb, pairing
 
 TOP = """# %% [markdown]
 # # Title
@@ -42,7 +43,6 @@ def small_package(tmp_path_factory):
     # the key then depends on nothing that another test run may be writing
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digests, "PACKAGE", tmp_path_factory.mktemp("package"))
-        patch.setattr(execution, "CELL_SECONDS", 2)
         patch.delenv("REVIEWLIB_PRESET", raising=False)
         yield
 
@@ -57,7 +57,7 @@ def ran(tmp_path_factory):
     (root / "_executed" / "dies.ipynb").write_text("the last good copy")
     told = []
     outcomes = execution.execute(
-        root, jobs=2, parameters={"n": "5"}, report=lambda *event: told.append(event[:2])
+        root, jobs=2, parameters={"n": "5"}, cell_seconds=2, report=told.append
     )
     return root, {outcome.name: outcome for outcome in outcomes}, told
 
@@ -71,8 +71,10 @@ def test_a_good_notebook_is_executed_with_its_parameters(ran):
     assert done["cells"][2]["metadata"]["tags"] == ["injected-parameters", "remove-cell"]
     assert done["metadata"]["reviewlib"]["parameters"] == {"n": "5"}
     assert "papermill" not in json.dumps(done)
-    assert ("fine", "running") in told
-    assert ("fine", "executed") in told
+    fine = [(of.state, of.cell, of.cells) for of in told if of.name == "fine"]
+    assert fine[0] == ("running", None, 4)
+    assert fine[-1] == ("executed", None, 4)
+    assert ("running", 4, 4) in [(of.state, of.cell, of.cells) for of in told if of.name == "hangs"]
 
 
 def test_a_raising_cell_fails_in_one_line_and_stops_nothing(ran):
@@ -91,7 +93,7 @@ def test_a_killed_kernel_is_not_taken_for_success_and_keeps_the_last_good_copy(r
     assert (outcome.state, outcome.cell) == ("failed", 4)
     assert "kernel died" in outcome.error
     assert (root / "_executed" / "dies.ipynb").read_text() == "the last good copy"
-    assert not [path for path in (root / "_executed").iterdir() if path.name.startswith(".")]
+    assert not any(path.is_dir() for path in (root / "_executed").iterdir())
 
 
 def test_a_cell_that_takes_too_long_is_named(ran):
@@ -105,7 +107,7 @@ def test_equal_runs_are_byte_identical_and_unchanged_ones_are_skipped(ran):
     copy = root / "_executed" / "fine.ipynb"
     first, start = copy.read_bytes(), time.monotonic()
     (outcome,) = execution.execute(root, ["fine"], parameters={"n": "5"})
-    assert outcome == execution.Outcome("fine", "unchanged")
+    assert outcome == execution.Outcome("fine", "unchanged", cells=4)
     assert time.monotonic() - start < 0.5
     (outcome,) = execution.execute(root, ["fine"], parameters={"n": "5"}, force=True)
     assert outcome.state == "executed"
@@ -125,11 +127,10 @@ def test_unknown_names_are_refused_before_anything_runs(tmp_path):
 
 def test_a_notebook_that_takes_too_long_is_killed(tmp_path, monkeypatch):
     notebook(tmp_path, "slow", ENDS["hangs"])
-    monkeypatch.setattr(execution, "NOTEBOOK_SECONDS", 0.2)
     monkeypatch.setattr(execution, "_warm_font_cache", lambda: None)
-    (outcome,) = execution.execute(tmp_path)
+    (outcome,) = execution.execute(tmp_path, seconds=0.2)
     assert outcome.seconds < 10
-    assert outcome.error == "notebook slow: took more than 0.2 s (log: _executed/slow.log)"
+    assert outcome.error == "notebook slow: before the first cell: took more than 0.2 s"
 
 
 @pytest.mark.parametrize(
@@ -138,13 +139,13 @@ def test_a_notebook_that_takes_too_long_is_killed(tmp_path, monkeypatch):
 )
 def test_a_run_without_an_error_output_is_not_taken_for_success(tmp_path, code, message, cell):
     notebook(tmp_path, "a", ENDS["fine"])
-    source = tmp_path / "notebooks" / "a.ipynb"
-    cells = json.loads(source.read_text())["cells"]
-    cells[1]["execution_count"] = 1
-    (tmp_path / "copy.ipynb").write_text(json.dumps({"cells": cells}) if code == 0 else '{"cel')
-    log = ["Executing Cell 4---", ""]
-    fault = execution._fault(code, log, source, tmp_path / "copy.ipynb", injected=True)
-    assert fault == (message, cell)
+    source = ipynb.read(tmp_path / "notebooks" / "a.ipynb")
+    source["cells"][1]["execution_count"] = 1
+    log, copy = tmp_path / "log", tmp_path / "copy.ipynb"
+    copy.write_text(json.dumps(source) if code == 0 else '{"cel')
+    log.write_text("Executing Cell 4---\n\n")
+    fault = faults.Run(source, True, log, copy).fault(code, 1, 1)
+    assert (fault.cause, fault.cell) == (message, cell)
 
 
 def test_sigterm_ends_the_kernels_too(tmp_path):

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from filelock import FileLock, Timeout
 
 from reviewlib import digests, execution, processes, publish
 
@@ -56,8 +57,45 @@ def test_build_keeps_the_last_good_book_and_skips_what_did_not_change(tmp_path, 
     assert calls == ["good", "warn", '<a href="gone.html">x</a>', "better", "better"]
 
 
+def test_a_build_killed_between_two_renames_loses_no_book(tmp_path, monkeypatch):
+    (tmp_path / "_config.yml").touch()
+    (tmp_path / "_build" / "html.old").mkdir(parents=True)
+    (tmp_path / "_build" / "html.old" / "index.html").write_text("good")
+    monkeypatch.setattr(publish, "_sphinx", lambda root, work: ["WARNING: no"])
+    with pytest.raises(publish.BuildError, match="WARNING: no"):
+        publish.build(tmp_path)
+    assert (tmp_path / "_build" / "html" / "index.html").read_text() == "good"
+
+
+def test_what_a_build_is_asked_for_reaches_the_notebooks_under_one_lock(tmp_path, monkeypatch):
+    seen = {}
+
+    def execute(root, names, **options):
+        with execution.alone(root, pytest.fail):  # of one process, so it does not wait for itself
+            seen.update(options, names=names)
+        with pytest.raises(Timeout):
+            FileLock(root / "_executed" / ".lock").acquire(timeout=0)
+        return []
+
+    told = []
+    monkeypatch.setattr(execution, "execute", execute)
+    monkeypatch.setattr(publish, "_sphinx", lambda root, work: ["WARNING: no"])
+    with pytest.raises(publish.BuildError):
+        publish.build(tmp_path, ["sam"], jobs=3, seconds=9, force=True, report=told.append)
+    assert seen == {
+        "names": ["sam"],
+        "jobs": 3,
+        "seconds": 9,
+        "force": True,
+        "report": told.append,
+    }
+    assert [(of.name, of.state) for of in told] == [("book", "running"), ("book", "failed")]
+    assert told[-1].error.startswith("book: the book has faults; the failing build is in")
+    assert told[-1].traceback == "WARNING: no"
+
+
 def test_build_names_every_failed_notebook(tmp_path, monkeypatch):
-    failed = [execution.Outcome(name, "failed", 1.0, f"notebook {name}: no") for name in "ab"]
+    failed = [execution.Outcome(name, "failed", 1.0, cause="no") for name in "ab"]
     monkeypatch.setattr(execution, "execute", lambda *args, **kwargs: failed)
     with pytest.raises(publish.BuildError, match="notebook a: no\nnotebook b: no"):
         publish.build(tmp_path)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich import progress
 from rich.console import Console
 from rich.table import Table
+
+from reviewlib.ipynb import CELL_SECONDS, NOTEBOOK_SECONDS
 
 app = typer.Typer(
     help="Fair Trial: deep-learning papers put to the test. Every paper has a study (tuned "
@@ -30,9 +33,12 @@ Root = Annotated[
         help="The book's folder; by default the nearest one above that has a _config.yml."
     ),
 ]
-Names = Annotated[
-    list[str] | None, typer.Argument(help="Notebooks by name, such as sam; all of them if none.")
+Only = Annotated[
+    list[str] | None,
+    typer.Option(help="A notebook by name, such as sam; give it again for more. All by default."),
 ]
+CellTimeout = Annotated[int, typer.Option(min=1, help="Seconds that one cell may take.")]
+Timeout = Annotated[int, typer.Option(min=1, help="Seconds that one notebook may take.")]
 Jobs = Annotated[int, typer.Option(min=1, help="How many at once on this machine.")]
 Force = Annotated[bool, typer.Option(help="Do it even where nothing has changed.")]
 Engine = Literal["local", "processes", "ray"]
@@ -229,51 +235,64 @@ def _verdict_table(rows: list[dict]) -> Table:
 
 @app.command()
 def execute(
-    names: Names = None,
+    only: Only = None,
     jobs: Jobs = 2,
     parameter: Parameters = None,
     force: Force = False,
+    cell_timeout: CellTimeout = CELL_SECONDS,
+    timeout: Timeout = NOTEBOOK_SECONDS,
     root: Root = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Run notebooks through papermill into _executed/; unchanged ones are skipped."""
+    """Run notebooks through papermill into _executed/; unchanged ones are skipped.
+
+    A notebook that fails stops no other and keeps its last good copy; _executed/NAME.log has all
+    that papermill said.
+    """
     from reviewlib import execution
 
-    with _reporting() as report:
-        try:
-            outcomes = execution.execute(
-                _root(root),
-                names,
-                jobs=jobs,
-                parameters=_pairs(parameter),
-                force=force,
-                report=report,
-            )
-        except (ValueError, OSError) as error:
-            raise fail(error) from error
-    for outcome in outcomes:
-        out.print(f"{outcome.name}: {outcome.state} ({outcome.seconds:.1f} s)", highlight=False)
-    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
-    for outcome in failed:
-        fail(outcome.error)
-    if failed:
-        raise typer.Exit(1)
+    book = _root(root)
+    with _reporting(book, as_json) as report:
+        execution.execute(
+            book,
+            only,
+            jobs=jobs,
+            parameters=_pairs(parameter),
+            force=force,
+            cell_seconds=cell_timeout,
+            seconds=timeout,
+            report=report,
+        )
 
 
 @app.command()
 def build(
-    jobs: Jobs = 2, parameter: Parameters = None, force: Force = False, root: Root = None
+    only: Only = None,
+    jobs: Jobs = 2,
+    parameter: Parameters = None,
+    force: Force = False,
+    cell_timeout: CellTimeout = CELL_SECONDS,
+    timeout: Timeout = NOTEBOOK_SECONDS,
+    root: Root = None,
+    as_json: AsJson = False,
 ) -> None:
     """Execute what changed and build the book; the last line says which file to open."""
     from reviewlib import publish
 
-    with _reporting() as report:
-        try:
-            page = publish.build(
-                _root(root), jobs=jobs, parameters=_pairs(parameter), force=force, report=report
-            )
-        except (publish.BuildError, ValueError, OSError) as error:
-            raise fail(error) from error
-    typer.echo(f"The book is ready: open {page}")
+    book = _root(root)
+    with _reporting(book, as_json) as report:
+        page = publish.build(
+            book,
+            only,
+            jobs=jobs,
+            parameters=_pairs(parameter),
+            force=force,
+            cell_seconds=cell_timeout,
+            seconds=timeout,
+            report=report,
+        )
+    if not as_json:
+        typer.echo(f"The book is ready: open {page}")
 
 
 @app.command()
@@ -328,24 +347,32 @@ def _pairs(parameters: list[str] | None) -> dict[str, str]:
 
 
 @contextmanager
-def _reporting() -> Iterator[Callable[[str, str, str], None]]:
-    """Show one line a notebook while it runs; yield what `execution` reports to."""
-    columns = (
-        progress.SpinnerColumn(),
-        progress.TextColumn("{task.description}"),
-        progress.TimeElapsedColumn(),
-        progress.TextColumn("{task.fields[detail]}"),
-    )
-    with progress.Progress(*columns, console=err, transient=True) as live:
-        lines: dict[str, progress.TaskID] = {}
+def _reporting(book: Path, as_json: bool) -> Iterator[Callable[[Any], None]]:
+    """Show notebooks while they run, then what became of them; exit with 1 if one failed."""
+    from reviewlib import execution, publish, reporting
 
-        def report(name: str, state: str, detail: str) -> None:
-            if name not in lines:
-                lines[name] = live.add_task(name, total=1, detail="")
-            done = 0 if state == "running" else 1
-            live.update(lines[name], completed=done, detail=_escape(detail or state))
-
-        yield report
+    display, trouble, code = reporting.Display(execution.last_runs(book), err), None, 1
+    try:
+        with display:
+            yield display
+    except KeyboardInterrupt:
+        trouble = "stopped; what has finished is kept, the same command goes on from here"
+        code = 130
+    except (publish.BuildError, ValueError, OSError) as error:
+        trouble = error
+    outcomes = display.ended()
+    if as_json:
+        typer.echo(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
+    elif outcomes:
+        out.print(reporting.table(outcomes))
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    for outcome in failed:
+        fail(outcome.error)
+        typer.echo(outcome.traceback, err=True)
+    if trouble and not (failed and isinstance(trouble, publish.BuildError)):
+        raise fail(trouble, code)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _escape(message: object) -> str:

@@ -20,10 +20,13 @@ OUTSIDE_NOTEBOOKS = {
     "directives.py",
     "execution.py",
     "exhibits.py",
+    "faults.py",
     "forecast.py",
+    "ipynb.py",
     "pairing.py",
     "processes.py",
     "publish.py",
+    "reporting.py",
     "sitecheck.py",
 }
 NUMERICAL = ("torch", "numpy", "pandas", "scipy", "matplotlib", "seaborn")
@@ -36,7 +39,7 @@ def of_notebook(notebook: Mapping[str, Any], parameters: Mapping[str, str]) -> s
     return _digest(
         {
             "cells": [
-                (cell["cell_type"], "".join(cell["source"]), cell["metadata"].get("tags", []))
+                (cell["cell_type"], "".join(cell["source"]), cell["metadata"])
                 for cell in notebook["cells"]
             ],
             "parameters": dict(parameters),
@@ -46,6 +49,11 @@ def of_notebook(notebook: Mapping[str, Any], parameters: Mapping[str, str]) -> s
             "package": _contents(PACKAGE, package),
         }
     )
+
+
+def of_cells(cells: list[dict[str, Any]]) -> str:
+    """Return the digest of an executed notebook's cells, which reveals an edited output."""
+    return _digest({"cells": cells})
 
 
 def of_book(root: Path) -> str:

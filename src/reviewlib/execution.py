@@ -5,51 +5,68 @@ What did not change is not run again, and a notebook that fails keeps its last g
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from reviewlib import digests
+from filelock import FileLock, Timeout
+
+from reviewlib import digests, faults, ipynb
+from reviewlib.ipynb import CELL_SECONDS, NOTEBOOK_SECONDS
 from reviewlib.processes import Children, sigterm_raises
 
-# A chapter is meant to take 45 CPU-seconds; these only end what hangs.
-CELL_SECONDS = 1800  # papermill reads whole seconds
-NOTEBOOK_SECONDS = 3600
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
-
-Report = Callable[[str, str, str], None]
+BOOK = "book"  # the name of what is made from all notebooks
+ROOM = 2**20  # bytes that must be free before anything is run
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one notebook.
+    """What became of one notebook, or how far it is.
 
     Attributes:
-        name: the notebook's name, without extension.
-        state: executed, unchanged or failed.
+        name: the notebook's name, without extension, or BOOK.
+        state: waiting or running, then executed, unchanged or failed.
         seconds: wall time of this run; 0 when unchanged.
-        error: one line, for a failed one.
-        cell: position of the failing cell, counted from 1, where it is known.
+        cell: position of the running or failing cell, counted from 1, where it is known.
+        cells: how many there are.
+        cause: why it failed or waits, in one line.
+        traceback: of the failing cell, plain text of several lines.
     """
 
     name: str
-    state: Literal["executed", "unchanged", "failed"]
+    state: Literal["waiting", "running", "executed", "unchanged", "failed"]
     seconds: float = 0.0
-    error: str | None = None
     cell: int | None = None
+    cells: int | None = None
+    cause: str | None = None
+    traceback: str = ""
+
+    @property
+    def error(self) -> str | None:
+        """One line that names the notebook, the cell and the cause, if it failed."""
+        if self.state != "failed":
+            return None
+        what = self.name if self.name == BOOK else f"notebook {self.name}"
+        where = "" if self.cell is None else f", cell {self.cell}"
+        return f"{what}{where}: {self.cause}"
+
+
+Report = Callable[[Outcome], None]
 
 
 def execute(
@@ -59,6 +76,8 @@ def execute(
     jobs: int = 2,
     parameters: Mapping[str, str] | None = None,
     force: bool = False,
+    cell_seconds: int = CELL_SECONDS,
+    seconds: float = NOTEBOOK_SECONDS,
     report: Report | None = None,
 ) -> list[Outcome]:
     """Run notebooks that changed into _executed/, several at once; a failed one stops no other.
@@ -70,179 +89,163 @@ def execute(
         parameters: values for the notebooks' parameters cells, converted as papermill's `-p`
             does ("3" becomes 3).
         force: run unchanged ones too.
-        report: called with (name, state, detail) as things happen, from the running threads;
-            states are "running" and those of Outcome.
+        cell_seconds: the most that one cell may take.
+        seconds: the most that one notebook may take.
+        report: called, perhaps from several threads, whenever a notebook has got further.
 
     Raises:
         ValueError: a name or a parameter is unknown; nothing has been run then.
+        OSError: _executed/ cannot be written or has no room; nothing has been run then.
     """
     root, parameters = Path(root).resolve(), dict(parameters or {})
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
-    paths = _select(root / "notebooks", names)
-    sources = {path: _read(path) for path in paths}
-    for path, notebook in sources.items():
-        _check(path.stem, parameters, notebook)
-    tell = report or (lambda name, state, detail: None)
-    out = root / "_executed"
-    outcomes: dict[Path, Outcome] = {}
-    changed = []
-    for path, notebook in sources.items():
-        key = digests.of_notebook(notebook, parameters)
-        if not force and _stored_key(out / path.name) == key:
-            outcomes[path] = Outcome(path.stem, "unchanged")
-            tell(path.stem, "unchanged", "")
+    tell = report or (lambda outcome: None)
+    paths = ipynb.select(root / "notebooks", names)
+    sources, outcomes = {}, {}
+    for path in paths:
+        try:
+            sources[path] = ipynb.read(path)
+        except ValueError as error:
+            outcomes[path] = Outcome(path.stem, "failed", cause=str(error))
         else:
-            changed.append((path, {"key": key, "parameters": parameters}))
-    if changed:
-        out.mkdir(exist_ok=True)
-        _warm_font_cache()
-        children = Children()
-        with sigterm_raises(), ThreadPoolExecutor(jobs) as pool:
-            futures = {path: pool.submit(_run, path, out, s, children, tell) for path, s in changed}
-            try:
-                outcomes |= {path: future.result() for path, future in futures.items()}
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                children.stop()
-                raise
+            ipynb.check(path.stem, sources[path], parameters)
+    out, changed = root / "_executed", {}
+    with alone(root, tell):
+        for path, source in sources.items():
+            key = digests.of_notebook(source, parameters)
+            if force or not ipynb.holds(out / path.name, key):
+                changed[path] = source, key
+            else:
+                outcomes[path] = Outcome(path.stem, "unchanged", cells=len(source["cells"]))
+        for outcome in outcomes.values():
+            tell(outcome)
+        runner = _Runner(out, parameters, cell_seconds, seconds, tell, Children())
+        outcomes |= runner.run(changed, jobs)
     return [outcomes[path] for path in paths]
 
 
-def _select(folder: Path, names: Iterable[str] | None) -> list[Path]:
-    found = {path.stem: path for path in sorted(folder.glob("*.ipynb"))}
-    wanted = list(found if names is None else dict.fromkeys(names))
-    if unknown := [name for name in wanted if name not in found]:
-        raise ValueError(
-            f"no notebook is called {', '.join(map(repr, unknown))}; "
-            f"there are: {', '.join(found) or 'none'}"
-        )
-    return [found[name] for name in wanted]
+@contextmanager
+def alone(root: Path, report: Report) -> Iterator[None]:
+    """Keep other runners off a tree; wait for one that is there. May be nested.
+
+    Raises:
+        OSError: _executed/ cannot be written or has no room.
+    """
+    out = root / "_executed"
+    try:
+        out.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=out) as probe:
+            probe.write(bytes(ROOM))
+        lock = FileLock(out / ".lock", is_singleton=True)  # goes with the process that holds it
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            report(Outcome(BOOK, "waiting", cause="waiting for another build of this tree"))
+            lock.acquire()
+    except OSError as error:
+        raise OSError(f"{out} must be writable and have room: {error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _check(name: str, given: Mapping[str, str], notebook: Mapping[str, Any]) -> None:
-    """Raise ValueError if the cell tagged `parameters` does not assign all that is given."""
-    tagged = [cell for cell in notebook["cells"] if "parameters" in _tags(cell)]
-    nodes = [node for cell in tagged for node in ast.walk(ast.parse("".join(cell["source"])))]
-    names = [node for node in nodes if isinstance(node, ast.Name)]
-    known = {name.id for name in names if isinstance(name.ctx, ast.Store)}
-    if unknown := sorted(set(given) - known):
-        raise ValueError(
-            f"notebook {name} has no parameter {', '.join(map(repr, unknown))}; "
-            f"it has {', '.join(sorted(known)) or 'none'}"
-        )
+def last_runs(root: Path) -> dict[str, dict[str, Any]]:
+    """Return seconds, end (ISO, UTC) and number of cells of each notebook's last good run."""
+    try:
+        return dict(json.loads((root / "_executed" / "times.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
-def _run(path: Path, out: Path, stamp: dict[str, Any], children: Children, tell: Report) -> Outcome:
-    """Run one notebook; replace its executed copy if all went well."""
-    name, start = path.stem, time.monotonic()
-    tell(name, "running", "")
-    log = out / f"{name}.log"
-    with tempfile.TemporaryDirectory(dir=out, prefix=f".{name}.") as folder:
-        copy = Path(folder, path.name)
-        command = _papermill(path, copy, stamp["parameters"])
-        code = children.run(command, log, NOTEBOOK_SECONDS, ENVIRONMENT)
+@dataclass(frozen=True)
+class _Runner:
+    """Runs notebooks into a folder under one set of limits."""
+
+    out: Path
+    parameters: Mapping[str, str]
+    cell_seconds: int
+    seconds: float
+    tell: Report
+    children: Children
+
+    def run(self, changed: Mapping[Path, tuple[dict, str]], jobs: int) -> dict[Path, Outcome]:
+        """Run notebooks, given with their keys, several at once."""
+        outcomes: dict[Path, Outcome] = {}
+        if not changed:
+            return outcomes
+        with sigterm_raises(), ThreadPoolExecutor(jobs) as pool:
+            _warm_font_cache()
+            futures = {pool.submit(self._one, path, *what): path for path, what in changed.items()}
+            try:
+                for future in as_completed(futures):
+                    outcomes[futures[future]] = future.result()
+                    self._note(future.result())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.children.stop()
+                raise
+        return outcomes
+
+    def _one(self, path: Path, notebook: dict[str, Any], key: str) -> Outcome:
+        """Run one notebook; replace its executed copy if all went well."""
+        name, cells, start = path.stem, len(notebook["cells"]), time.monotonic()
+        try:
+            with tempfile.TemporaryDirectory(dir=self.out, prefix=f".{name}.") as folder:
+                fault = self._attempt(path, notebook, key, Path(folder, path.name))
+        except (OSError, ValueError) as error:
+            fault = faults.Fault(str(error))
         seconds = time.monotonic() - start
-        lines = log.read_text(encoding="utf8", errors="replace").splitlines()
-        error, cell = _fault(code, lines, path, copy, bool(stamp["parameters"]))
-        if error is None:
-            done = _clean(_read(copy), stamp)
-            text = json.dumps(done, indent=1, sort_keys=True, ensure_ascii=False)
-            copy.write_text(text + "\n", encoding="utf8")
-            os.replace(copy, out / path.name)
-    if error is None:
-        tell(name, "executed", f"{seconds:.1f} s")
-        return Outcome(name, "executed", seconds)
-    where = "" if cell is None else f", cell {cell}"
-    line = f"notebook {name}{where}: {error} (log: _executed/{log.name})"
-    tell(name, "failed", line)
-    return Outcome(name, "failed", seconds, line, cell)
+        if fault is None:
+            return Outcome(name, "executed", seconds, cells=cells)
+        return Outcome(name, "failed", seconds, fault.cell, cells, fault.cause, fault.traceback)
+
+    def _attempt(
+        self, path: Path, notebook: dict[str, Any], key: str, copy: Path
+    ) -> faults.Fault | None:
+        """Have papermill write a copy and put it in place, or return what went wrong."""
+        log = self.out / f"{path.stem}.log"
+        run = faults.Run(notebook, bool(self.parameters), log, copy)
+        cells, start = len(notebook["cells"]), time.monotonic()
+
+        def watch() -> None:
+            spent = time.monotonic() - start
+            self.tell(Outcome(path.stem, "running", spent, run.cell(), cells))
+
+        self.tell(Outcome(path.stem, "running", cells=cells))
+        command = _papermill(path, copy, self.parameters, self.cell_seconds)
+        code = self.children.run(command, log, self.seconds, ENVIRONMENT, watch)
+        fault = run.fault(code, self.cell_seconds, self.seconds)
+        if fault is None:
+            copy.write_text(ipynb.cleaned(copy, key, self.parameters), encoding="utf8")
+            os.replace(copy, self.out / path.name)
+        return fault
+
+    def _note(self, outcome: Outcome) -> None:
+        """Report an outcome, and keep how long a good run took."""
+        self.tell(outcome)
+        if outcome.state == "executed":
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            run = {"seconds": round(outcome.seconds, 1), "finished": now, "cells": outcome.cells}
+            runs = last_runs(self.out.parent) | {outcome.name: run}
+            text = json.dumps(runs, indent=1, sort_keys=True) + "\n"
+            with suppress(OSError):  # an estimate for the next time is worth no failure
+                (self.out / "times.json").write_text(text)
 
 
-def _papermill(path: Path, copy: Path, parameters: Mapping[str, str]) -> list[str]:
+def _papermill(
+    path: Path, copy: Path, parameters: Mapping[str, str], cell_seconds: int
+) -> list[str]:
     command = [sys.executable, "-m", "papermill", str(path), str(copy), "--cwd", str(path.parent)]
     command += ["-k", "python3", "--no-progress-bar", "--log-output", "--start-timeout", "120"]
-    command += ["--execution-timeout", str(CELL_SECONDS)]
+    command += ["--execution-timeout", str(cell_seconds)]
     for name, value in parameters.items():
         command += ["-p", name, value]
     return command
-
-
-def _fault(
-    code: int | None, log: list[str], path: Path, copy: Path, injected: bool
-) -> tuple[str | None, int | None]:
-    """Return (what went wrong in one line or None, position of the cell or None)."""
-    started = _last_started(log, path, injected)
-    # After a dead kernel or a timeout, papermill's copy says "completed" everywhere.
-    if code is None:
-        return f"took more than {NOTEBOOK_SECONDS:g} s", started
-    if code == 138:  # papermill's own code for it
-        return "the kernel died (out of memory?)", started
-    if code and any("CellTimeoutError" in line for line in log):
-        return f"the cell took more than {CELL_SECONDS:g} s", started
-    if code in (0, 1):  # else papermill was killed, perhaps while it was writing
-        for position, cell in enumerate(_own_cells(copy), 1):
-            for output in cell.get("outputs", ()):
-                if output["output_type"] == "error":
-                    value = (output["evalue"].strip().splitlines() or [""])[0]
-                    return f"{output['ename']}: {value}", position
-            if not code and "".join(cell["source"]).strip() and not cell.get("execution_count", 1):
-                return "the cell was never run", position
-    if code:
-        last = next((line for line in reversed(log) if line.strip()), "no output")
-        return f"papermill ended with {code}: {last.strip()}", started
-    return None, None
-
-
-def _last_started(log: list[str], path: Path, injected: bool) -> int | None:
-    """Return the position in the notebook of the cell that papermill started last."""
-    started = [line for line in log if line.startswith("Executing Cell ")]
-    if not started:
-        return None
-    position = int(started[-1].split()[2].rstrip("-"))
-    # papermill's own cell stands right after the one that is tagged
-    before = ["parameters" in _tags(cell) for cell in _read(path)["cells"][: position - 1]]
-    return position - (injected and any(before))
-
-
-def _own_cells(copy: Path) -> list[dict[str, Any]]:
-    """Return the cells that the notebook had before papermill added its own."""
-    added = {"injected-parameters", "papermill-error-cell-tag"}
-    cells = _read(copy)["cells"] if copy.exists() else []
-    return [cell for cell in cells if not added & set(_tags(cell))]
-
-
-def _clean(notebook: dict[str, Any], stamp: dict[str, Any]) -> dict[str, Any]:
-    """Drop what differs between two equal runs, and hide the cell that papermill injected."""
-    for cell in notebook["cells"]:
-        for key in ("papermill", "execution"):
-            cell["metadata"].pop(key, None)
-        if not _tags(cell):
-            cell["metadata"].pop("tags", None)
-        if "injected-parameters" in _tags(cell):
-            cell["id"] = "injected"
-            cell["metadata"]["tags"] = ["injected-parameters", "remove-cell"]
-    notebook["metadata"].pop("papermill", None)
-    notebook["metadata"]["reviewlib"] = stamp
-    return notebook
-
-
-def _stored_key(copy: Path) -> str | None:
-    try:
-        return _read(copy)["metadata"]["reviewlib"]["key"]
-    except (FileNotFoundError, ValueError, KeyError):
-        return None
 
 
 def _warm_font_cache() -> None:
     """Build matplotlib's font cache now: the first kernel to do it would say so in the page."""
     command = [sys.executable, "-c", "import matplotlib.font_manager"]
     subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-
-
-def _tags(cell: Mapping[str, Any]) -> list[str]:
-    return cell["metadata"].get("tags", [])
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf8"))

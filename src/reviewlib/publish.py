@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from reviewlib import digests, execution, sitecheck
-from reviewlib.processes import Children, sigterm_raises
+from reviewlib.execution import BOOK, Outcome
+from reviewlib.processes import Children, plain, sigterm_raises
 
 BOOK_SECONDS = 600
 
@@ -22,35 +23,48 @@ class BuildError(RuntimeError):
 
 def build(
     root: Path,
+    names: Iterable[str] | None = None,
     *,
-    jobs: int = 2,
-    parameters: Mapping[str, str] | None = None,
     force: bool = False,
     report: execution.Report | None = None,
+    **options: Any,
 ) -> Path:
     """Run what changed, build the book cleanly, check the site; return its index.html.
 
     The build is skipped when nothing that it reads has changed.
 
+    Args:
+        root: folder of the book.
+        names: notebooks to run; the pages of others keep what they show. None for all.
+        force: run and build even where nothing has changed.
+        report: called with the outcome of each notebook, and of the book.
+        options: of `execution.execute`.
+
     Raises:
         BuildError: a notebook failed, Sphinx warned, or a page has a fault. The last good
             _build/html is untouched; a failing build is left in _build.failed.
-        ValueError: a parameter is unknown.
+        ValueError: a name or a parameter is unknown.
     """
     root = Path(root).resolve()
-    tell = report or (lambda name, state, detail: None)
-    outcomes = execution.execute(root, jobs=jobs, parameters=parameters, force=force, report=report)
-    if failed := [outcome for outcome in outcomes if outcome.state == "failed"]:
-        raise BuildError("\n".join(outcome.error for outcome in failed))
+    tell = report or (lambda outcome: None)
+    with execution.alone(root, tell):
+        outcomes = execution.execute(root, names, force=force, report=report, **options)
+        if failed := [outcome for outcome in outcomes if outcome.state == "failed"]:
+            raise BuildError("\n".join(outcome.error for outcome in failed))
+        return _book(root, force, tell)
 
+
+def _book(root: Path, force: bool, tell: execution.Report) -> Path:
+    """Build the book from the executed copies, unless it stands already."""
     site = root / "_build" / "html"
     index, stamp = site / "index.html", site / ".inputs"
+    _recover(site)
     inputs = digests.of_book(root)
     if not force and index.exists() and stamp.exists() and stamp.read_text() == inputs:
-        tell("book", "unchanged", "")
+        tell(Outcome(BOOK, "unchanged"))
         return index
 
-    tell("book", "running", "")
+    tell(Outcome(BOOK, "running"))
     start = time.monotonic()
     work, failing = root / "_build" / "next", root / "_build.failed"
     for folder in (work, failing):
@@ -59,13 +73,14 @@ def build(
     fresh = work / "_build" / "html"
     if faults := _sphinx(root, work) or sitecheck.faults(fresh):
         work.rename(failing)
-        tell("book", "failed", f"{len(faults)} faults")
-        lines = "\n".join(faults)
-        raise BuildError(f"the book has faults; the failing build is in {failing.name}\n{lines}")
+        cause = f"the book has faults; the failing build is in {failing.name}"
+        lines, seconds = "\n".join(faults), time.monotonic() - start
+        tell(Outcome(BOOK, "failed", seconds, cause=cause, traceback=lines))
+        raise BuildError(f"{cause}\n{lines}")
     (fresh / ".inputs").write_text(inputs)
     _swap(fresh, site)
     shutil.rmtree(work, ignore_errors=True)
-    tell("book", "executed", f"{time.monotonic() - start:.0f} s")
+    tell(Outcome(BOOK, "executed", time.monotonic() - start))
     return index
 
 
@@ -81,8 +96,8 @@ def _sphinx(root: Path, work: Path) -> list[str]:
         return [f"jupyter-book took more than {BOOK_SECONDS} s"]
     if code == 0:
         return []
-    text = log.read_text(encoding="utf8", errors="replace")
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).replace(f"{root}{os.sep}", "").splitlines()
+    text = plain(log.read_text(encoding="utf8", errors="replace"))
+    lines = text.replace(f"{root}{os.sep}", "").splitlines()
     marks = ("WARNING:", "ERROR:", "CRITICAL:", "Error:")
     faults = [line for line in lines if any(mark in line for mark in marks)]
     last = next((line for line in reversed(lines) if line.strip()), "no output")
@@ -91,9 +106,19 @@ def _sphinx(root: Path, work: Path) -> list[str]:
 
 def _swap(fresh: Path, site: Path) -> None:
     """Put a new site in the place of the old one."""
-    old = site.with_name("html.old")
+    old = _previous(site)
     shutil.rmtree(old, ignore_errors=True)
     if site.exists():
         site.rename(old)
     fresh.rename(site)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _recover(site: Path) -> None:
+    """Put the old site back if a build was killed in the middle of `_swap`."""
+    if not site.exists() and _previous(site).exists():
+        _previous(site).rename(site)
+
+
+def _previous(site: Path) -> Path:
+    return site.with_name("html.old")

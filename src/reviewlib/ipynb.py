@@ -1,0 +1,108 @@
+"""Notebook files: find and read them, check their parameters, clean and recognize executed ones."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from reviewlib import digests
+
+# A chapter is meant to take 45 CPU-seconds; these only end what hangs.
+CELL_SECONDS = 1800  # papermill reads whole seconds
+NOTEBOOK_SECONDS = 3600
+# What reading a file that is no notebook, or half of one, can raise.
+DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+def select(folder: Path, names: Iterable[str] | None) -> list[Path]:
+    """Return the notebooks of a folder that have these names; all of them for None.
+
+    Raises:
+        ValueError: there is no notebook of a name.
+    """
+    found = {path.stem: path for path in sorted(folder.glob("*.ipynb"))}
+    wanted = list(found if names is None else dict.fromkeys(names))
+    if unknown := [name for name in wanted if name not in found]:
+        raise ValueError(
+            f"no notebook is called {', '.join(map(repr, unknown))}; "
+            f"there are: {', '.join(found) or 'none'}"
+        )
+    return [found[name] for name in wanted]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return a notebook as plain JSON.
+
+    Raises:
+        ValueError: the file is no notebook of format 4.
+    """
+    try:
+        notebook = json.loads(path.read_text(encoding="utf8"))
+        for cell in notebook["cells"]:
+            _ = cell["cell_type"], "".join(cell["source"]), tags(cell)
+    except DAMAGED as error:
+        raise ValueError(f"not a notebook: {type(error).__name__}: {error}") from error
+    return notebook
+
+
+def tags(cell: Mapping[str, Any]) -> list[str]:
+    """Return the tags of a cell."""
+    return cell["metadata"].get("tags", [])
+
+
+def check(name: str, notebook: Mapping[str, Any], given: Mapping[str, str]) -> None:
+    """Make sure that a notebook's cell tagged `parameters` assigns every parameter given.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if not given:
+        return
+    source = "\n".join("".join(c["source"]) for c in notebook["cells"] if "parameters" in tags(c))
+    try:
+        nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)]
+    except SyntaxError as error:
+        raise ValueError(f"the parameters cell of notebook {name} is no Python: {error}") from error
+    known = {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
+    if unknown := sorted(set(given) - known):
+        raise ValueError(
+            f"notebook {name} has no parameter {', '.join(map(repr, unknown))}; "
+            f"it has {', '.join(sorted(known)) or 'none'}"
+        )
+
+
+def cleaned(copy: Path, key: str, parameters: Mapping[str, str]) -> str:
+    """Return what papermill wrote, without what differs between two equal runs, and stamped.
+
+    Args:
+        copy: papermill's notebook; the cell that it injected becomes a hidden one.
+        key: stands for everything that the outputs follow from.
+        parameters: what was injected.
+    """
+    notebook = json.loads(copy.read_text(encoding="utf8"))
+    for cell in notebook["cells"]:
+        for name in ("papermill", "execution"):
+            cell["metadata"].pop(name, None)
+        if not tags(cell):
+            cell["metadata"].pop("tags", None)
+        if "injected-parameters" in tags(cell):
+            cell["id"] = "injected"
+            cell["metadata"]["tags"] = ["injected-parameters", "remove-cell"]
+    notebook["metadata"].pop("papermill", None)
+    contents = digests.of_cells(notebook["cells"])
+    stamp = {"key": key, "parameters": dict(parameters), "contents": contents}
+    notebook["metadata"]["reviewlib"] = stamp
+    return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def holds(copy: Path, key: str) -> bool:
+    """Whether an executed copy is whole, unedited, and what this key stands for."""
+    try:
+        notebook = json.loads(copy.read_text(encoding="utf8"))
+        stamp = notebook["metadata"]["reviewlib"]
+        return stamp["key"] == key and stamp["contents"] == digests.of_cells(notebook["cells"])
+    except DAMAGED:
+        return False

@@ -1,0 +1,82 @@
+"""Notebooks on a terminal: a line each while they run, a table when they have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich import progress
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from reviewlib.execution import BOOK, Outcome
+
+
+class _Left(progress.ProgressColumn):
+    """How much longer a notebook takes if it takes as long as the last time."""
+
+    def render(self, task: progress.Task) -> Text:
+        """Return a few words; none where no last time is known."""
+        expected = task.fields["expected"]
+        if task.finished or expected is None:
+            return Text()
+        left = expected - (task.elapsed or 0)
+        return Text(f"about {left:.0f} s left" if left > 0 else "longer than last time")
+
+
+class Display(progress.Progress):
+    """What runs, cell by cell; call it with outcomes and partial ones, from any thread."""
+
+    def __init__(self, last_runs: Mapping[str, Mapping[str, Any]], console: Console) -> None:
+        columns = (
+            progress.SpinnerColumn(),
+            progress.TextColumn("{task.description}", markup=False),
+            progress.TextColumn("{task.fields[where]}"),
+            progress.TimeElapsedColumn(),
+            _Left(),
+        )
+        super().__init__(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._ended: dict[str, Outcome] = {}
+        self._last_runs = last_runs
+        self._lines: dict[str, progress.TaskID] = {}
+
+    def __call__(self, outcome: Outcome) -> None:
+        """Show how far a notebook is."""
+        if outcome.state == "waiting":
+            self.console.print(outcome.cause)
+            return
+        if outcome.name not in self._lines:
+            expected = self._last_runs.get(outcome.name, {}).get("seconds")
+            fields = {"expected": expected, "where": "", "total": 1}
+            self._lines[outcome.name] = self.add_task(outcome.name, **fields)
+        running = outcome.state == "running"
+        where = _where(outcome) if running else outcome.state
+        self.update(self._lines[outcome.name], where=where, completed=0 if running else 1)
+        if not running:
+            self._ended[outcome.name] = outcome
+
+    def ended(self) -> list[Outcome]:
+        """Return what became of each notebook that has ended, by name; the book comes last."""
+        return sorted(self._ended.values(), key=lambda of: (of.name == BOOK, of.name))
+
+
+def table(outcomes: Iterable[Outcome]) -> Table:
+    """Return one row a notebook; every cell folds rather than being cut."""
+    shown = Table()
+    for heading in ("notebook", "state", "seconds", "cells", "cause"):
+        right = "right" if heading in ("seconds", "cells") else "left"
+        shown.add_column(heading, justify=right, overflow="fold")
+    for of in outcomes:
+        cells = "" if of.cells is None else str(of.cells)
+        if of.cell is not None:
+            cells = f"{of.cell} of {cells}"
+        texts = of.name, of.state, f"{of.seconds:.1f}", cells, of.cause or ""
+        shown.add_row(*map(Text, texts))
+    return shown
+
+
+def _where(outcome: Outcome) -> str:
+    if outcome.cell is None:
+        return "starting" if outcome.cells else "running"
+    return f"cell {outcome.cell} of {outcome.cells}"
