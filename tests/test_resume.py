@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import random
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from dataclasses import replace
 
 import pytest
 import toy
+from disks import mounted
 
 from reviewlib import compare, provenance, records, runs
 from reviewlib.runs import Run
@@ -256,11 +256,6 @@ def starved(request, tmp_path):
         pytest.skip("mounting a small disk takes more rights than these")
     yield tmp_path, fill
     subprocess.run(["umount", cache], check=True)
-
-
-def mounted(folder, options):
-    command = ["mount", "-t", "tmpfs", "-o", options, "none", folder]
-    return shutil.which("mount") and not subprocess.run(command, capture_output=True).returncode
 
 
 def test_a_full_disk_is_told_before_anything_is_trained(forks, starved):
