@@ -6,6 +6,7 @@ from reviewlib.papers.lottery_tickets.arms import DENSER, MAIN, NARROW, SPARSER,
 from reviewlib.study import Claim, Reported
 
 SECTION_2 = "Section 2, LeNet on MNIST"
+NEW, RANDOM = "its mask with new weights", "a random mask"
 
 
 def reported(text: str, where: str = SECTION_2) -> tuple[Reported, ...]:
@@ -87,10 +88,10 @@ CLAIMS = (
             where,
             (left, left),
         )
-        for left, words in ((DENSER, "20%"), (SPARSER, "2.4%"))
-        for name, what, other, where in (
-            ("initialization", "its mask with new weights", "reinitialized", SECTION_2),
-            ("mask", "a random mask", "random", "Appendix E"),
+        for left, words, name, what, other, where in (
+            (DENSER, "20%", "initialization", NEW, "reinitialized", SECTION_2),
+            (DENSER, "20%", "mask", RANDOM, "random", "Appendix E"),
+            (SPARSER, "2.4%", "mask", RANDOM, "random", "Appendix E"),
         )
     ),
     gain(
@@ -180,21 +181,21 @@ CLAIMS = (
     ),
     gain(
         "wider",
-        "A ticket found in a net twice as wide against one of as many weights found in the net.",
+        "A ticket from a net 1.5 times as wide against one of as many weights from the net.",
         "ticket",
         "ticket",
         cells=(WIDE, MAIN),
     ),
     gain(
         "narrower",
-        "A ticket found in the net against one of as many weights found in a net half as wide.",
+        "A ticket from the net against one of as many weights from a net half as wide.",
         "ticket",
         "ticket",
         cells=(MAIN, NARROW),
     ),
     gain(
         "wider-dense",
-        "A dense net twice as wide against the dense net.",
+        "A dense net 1.5 times as wide against the dense net.",
         "dense",
         "dense",
         cells=(WIDE, MAIN),
