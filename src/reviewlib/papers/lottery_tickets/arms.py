@@ -9,12 +9,12 @@ from reviewlib.study import Arm, Cell, Knob, Preset
 
 MAIN, DENSER, SPARSER = "main", "denser", "sparser"
 NARROW, WIDE = "narrow", "wide"
-# The trials of an arm and cell, on both tuning seeds, are one stack.
+# The trials of an arm and cell, on both tuning seeds, are one stack, and its final seeds another.
 STACK = 16
 # The whole procedure, five rounds and the ticket's own training, costs so many trainings.
 COST = 6
-# Fixed learning rates, far below and far above what most arms prefer.
-SLOW, FAST = {"lr": 0.003}, {"lr": 0.06}
+# Fixed learning rates, below and above what the dense net prefers.
+SLOW, FAST = {"lr": 0.003}, {"lr": 0.03}
 LR, HERE = ("lr",), (MAIN,)
 
 
@@ -126,8 +126,8 @@ ARMS = (
         Arm(f"{name}-{word}", f"{label}, lr {lr['lr']}", "handicapped", (), note, lr, cells=HERE)
         for name, label in (("ticket", "Ticket"), ("reinitialized", "New weights"))
         for word, lr, note in (
-            ("slow", SLOW, "a learning rate below the best"),
-            ("fast", FAST, "a learning rate above the best"),
+            ("slow", SLOW, "below what the dense net prefers"),
+            ("fast", FAST, "above what the dense net prefers"),
         )
     ),
     Arm(
@@ -150,7 +150,7 @@ ARMS = (
     ),
 )
 
-KNOBS = (Knob("lr", 0.002, 0.1),)
+KNOBS = (Knob("lr", 0.002, 0.05),)
 CORE = ("dense", "dense-6x", "ticket", "small", "random", "reinitialized")
 
 PRESETS = (
@@ -179,7 +179,7 @@ PRESETS = (
         steps=250,
         trials=8,
         tuning_seeds=2,
-        seeds=10,
+        seeds=16,
     ),
     Preset(
         "gpu",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from torch import nn
@@ -32,6 +31,7 @@ FINE, BRIEF = 0.1, 1 / 8
 # Search rounds have batch orders, and nets drawn anew initializations, from seeds this far apart.
 SEEDS_APART = 10**7
 
+Description = train.Training | train.Solution
 # What is trained next: models and how; one without a configuration stays as it is.
 Stage = list[tuple[nn.Module, train.Config | None]]
 
@@ -46,7 +46,7 @@ class Task:
         count: rounds of pruning.
         config: one whole training.
         fresh: makes the net of another initialization, by number.
-        small: makes a net of one hidden layer with as many parameters as the ticket.
+        small: makes a net of one hidden layer, by its width.
         generator: of random masks.
     """
 
@@ -55,7 +55,7 @@ class Task:
     count: int
     config: train.Config
     fresh: Callable[[int], nn.Module]
-    small: Callable[[], nn.Module]
+    small: Callable[[int], nn.Module]
     generator: torch.Generator
 
 
@@ -65,8 +65,8 @@ def dense(task: Task) -> Iterator[Stage]:
 
 
 def small(task: Task) -> Iterator[Stage]:
-    """Train the small net."""
-    yield [(task.small(), final(task.config))]
+    """Train a net of one hidden layer with as many parameters as the ticket."""
+    yield [(task.small(equal_width(task.model, task.left)), final(task.config))]
 
 
 def random(task: Task) -> Iterator[Stage]:
@@ -184,13 +184,17 @@ def final(config: train.Config) -> train.Config:
     return replace(config, curve=tuple(tenths))
 
 
-def lenet(sample: Sample, *widths: int) -> nn.Module:
-    """Return a dense net with the paper's Glorot initialization."""
-    model = models.mlp(sample.train, sample.classes, *widths)
-    for layer in method.layers(model).values():
-        nn.init.xavier_normal_(layer.weight)
-        nn.init.zeros_(layer.bias)
-    return model
+def net(sample: Sample, seed: int, *widths: int) -> nn.Module:
+    """Return a net of these hidden layers with the paper's Glorot initialization."""
+
+    def make() -> nn.Module:
+        model = models.mlp(sample.train, sample.classes, *widths)
+        for layer in method.layers(model).values():
+            nn.init.xavier_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        return model
+
+    return train.initialized(make, seed).to(sample.train.labels.device)
 
 
 def shares(model: nn.Module, left: float, count: int) -> dict[str, float]:
@@ -203,7 +207,10 @@ def shares(model: nn.Module, left: float, count: int) -> dict[str, float]:
 def equal_width(model: nn.Module, left: Mapping[str, float]) -> int:
     """Return the units of one hidden layer that has as many parameters as the pruned model."""
     layers = method.layers(model)
-    kept = sum(round(left[n] * la.weight.numel()) + la.bias.numel() for n, la in layers.items())
+    kept = sum(
+        round(left[name] * layer.weight.numel()) + layer.bias.numel()
+        for name, layer in layers.items()
+    )
     first, *_, last = layers.values()
     return round((kept - last.out_features) / (first.in_features + 1 + last.out_features))
 
@@ -212,53 +219,53 @@ def run(
     arm: Arm, settings: Mapping[str, float], sample: Sample, preset: Preset, seed: int
 ) -> train.Training:
     """Describe the first training of an arm's procedure; each one leads to the next."""
-    width, device = int(settings["width"]), sample.train.labels.device
-
-    def net(*widths: int, number: int = 0) -> nn.Module:
-        make = partial(lenet, sample, *widths)
-        return train.initialized(make, seed + number * SEEDS_APART).to(device)
-
-    fresh = partial(net, width, width // TAPER)
-    model = fresh()
-    count = int(settings["rounds"])
-    left = shares(model, settings["left"], count)
-    task = Task(
-        model,
-        left,
-        count,
+    widths = int(settings["width"]), int(settings["width"]) // TAPER
+    recipe = train.Training(
+        net(sample, seed, *widths),
+        sample.train,
         train.Config(
             steps=preset.steps * arm.times,
             batch_size=preset.batch_size,
             lr=settings["lr"],
         ),
-        fresh=lambda number: fresh(number=number),
-        small=lambda: net(equal_width(model, left)),
+        seed,
+        train.cross_entropy,
+        train.adam,
+        sample.validation,
+    )
+    count = int(settings["rounds"])
+    task = Task(
+        recipe.model,
+        shares(recipe.model, settings["left"], count),
+        count,
+        recipe.config,
+        fresh=lambda number: net(sample, seed + number * SEEDS_APART, *widths),
+        small=lambda width: net(sample, seed, width),
         generator=data.stream(seed, "method"),
     )
-    stages = enumerate(PROCEDURES[arm.name.split("-")[0]](task), 1)
-
-    def following(_: train.Fit | None = None) -> Sequence[train.Training | train.Solution]:
-        number, stage = next(stages, (0, ()))
-        return [described(model, config, number) for model, config in stage]
-
-    def described(model, config, number):
-        if config is None:
-            return train.Solution(lambda: model, seed)
-        # a ticket owes nothing to a batch order that its search has seen
-        order = seed if config.curve else seed + number * SEEDS_APART
-        return train.Training(
-            model,
-            sample.train,
-            config,
-            order,
-            train.cross_entropy,
-            train.adam,
-            sample.validation,
-            following,
-        )
-
-    (first,) = following()
+    (first,) = chained(PROCEDURES[arm.name.split("-")[0]](task), recipe)
     return first
+
+
+def chained(stages: Iterator[Stage], recipe: train.Training) -> list[Description]:
+    """Return the trainings of the first stage, each with the next stage to follow it.
+
+    Every stage has a batch order of its own, and the last one the recipe's: a ticket owes nothing
+    to an order that its search has seen.
+    """
+    numbered = enumerate(stages, 1)
+
+    def describe(number: int, model: nn.Module, config: train.Config | None) -> Description:
+        if config is None:
+            return train.Solution(lambda: model, recipe.seed)
+        seed = recipe.seed if config.curve else recipe.seed + number * SEEDS_APART
+        return replace(recipe, model=model, config=config, seed=seed, then=following)
+
+    def following(_: train.Fit | None = None) -> list[Description]:
+        number, stage = next(numbered, (0, []))
+        return [describe(number, model, config) for model, config in stage]
+
+    return following()
 
 
 STUDY = Study(
