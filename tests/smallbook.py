@@ -97,7 +97,7 @@ def build(root, ledger, copies):
     }
     # each build registers the same nodes again
     with pytest.MonkeyPatch.context() as patch, docutils_namespace():
-        patch.setitem(sys.modules, "reviewlib.ledger", SimpleNamespace(ledger=ledger))
+        patch.setitem(sys.modules, "reviewlib.ledger", SimpleNamespace(ledger=lambda data: ledger()))
         patch.delenv("GITHUB_REPOSITORY", raising=False)
         Sphinx(
             srcdir=str(root),

@@ -6,6 +6,7 @@ a front page of cards and a ledger; no page loads anything from another host.
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -43,6 +44,13 @@ def derive_addresses(app: Sphinx, config: Config) -> None:
         host = f"{owner.lower()}.github.io"
         base = f"https://{host}/" if name.lower() == host else f"https://{host}/{name}/"
         config.html_baseurl = config.ogp_site_url = base
+
+
+def announce_other_data(app: Sphinx, config: Config) -> None:
+    """Say on every page of a private book on whose data its verdicts are."""
+    if config.other_data:
+        theme = config.html_theme_options
+        theme["announcement"] = f"Private pages, on other data: {html.escape(config.other_data)}"
 
 
 def overlay(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -124,6 +132,7 @@ def _sources(text: str) -> list[tuple[str, str]]:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the extension to Sphinx."""
+    app.add_config_value("other_data", None, "env", (str,))
     app.add_directive("review-cards", directives.ReviewCards)
     app.add_directive("verdict-ledger", directives.VerdictLedger)
     app.add_directive("controls", exhibits.Controls)
@@ -133,6 +142,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("verdict-history", exhibits.VerdictHistory)
     # before other extensions read the addresses
     app.connect("config-inited", derive_addresses, priority=100)
+    app.connect("config-inited", announce_other_data, priority=100)
     app.connect("source-read", overlay)
     app.connect("html-page-context", page_scripts, priority=900)
     app.connect("build-finished", copy_mathjax)

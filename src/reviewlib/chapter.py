@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import html
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -33,6 +35,11 @@ def source(thing: Any) -> Markdown:
     return Markdown(f"```python\n{textwrap.dedent(inspect.getsource(thing)).rstrip()}\n```")
 
 
+def _plain(text: str) -> str:
+    """Return text as Markdown that says just that: no markup, no HTML, no formula."""
+    return re.sub(r"([\\`*_{}\[\]<>#|$~&!])", r"\\\1", " ".join(text.split()))
+
+
 def _html(frame: pd.DataFrame, stamp: str = "") -> HTML:
     """Return a table, and below it where its numbers come from."""
     origin = f'<p class="table-stamp">{html.escape(stamp)}</p>' if stamp else ""
@@ -47,11 +54,13 @@ class Chapter:
         study: what is on trial.
         preset: what this notebook runs.
         device: where.
+        folder: where the records lie, for other data than the book's.
     """
 
     study: Study
     preset: Preset
     device: str
+    folder: Path | None = None
 
     @cached_property
     def fresh(self) -> records.Record:
@@ -65,7 +74,7 @@ class Chapter:
     def _evidence(self) -> tuple[records.Record, list[str]]:
         if self.preset.name in records.EVIDENCE:
             return self.fresh, []
-        return records.best(self.study)
+        return records.best(self.study, self.folder, self.preset.data)
 
     @property
     def record(self) -> records.Record:
@@ -89,9 +98,10 @@ class Chapter:
         cached = [row["computed"] for row in self._seen if row["from_cache"]]
         count = f"{len(self._seen)} runs of the `{self.preset.name}` preset"
         if cached:
-            count += f", {len(cached)} of them from this machine's cache (first of {min(cached)})"
+            first = _plain(min(cached))
+            count += f", {len(cached)} of them from this machine's cache (first of {first})"
         try:
-            stored = records.load(self.study.name, self.preset.name)
+            stored = records.load(self.study.name, self.preset.name, self.folder)
         except records.RecordError:
             return Markdown(f"{count}. There are no stored records of it to compare with.")
         if stored.preset != fresh.preset or stored.data != fresh.data:
@@ -101,7 +111,7 @@ class Chapter:
         equal = (both["accuracy"] == both["accuracy_stored"]).sum()
         gap = (both["accuracy"] - both["accuracy_stored"]).abs().max()
         outside = [
-            f"{self.study.arm(arm).label}, {self.study.cell(cell).label}"
+            _plain(f"{self.study.arm(arm).label}, {self.study.cell(cell).label}")
             for (arm, cell), part in both.groupby(["arm", "cell"])
             if not _inside(part["accuracy"].mean(), stats.t_interval(part["accuracy_stored"]))
         ]
@@ -118,12 +128,16 @@ class Chapter:
         record, notes = self._evidence
         made = record.provenance
         text = (
-            f"Everything below rests on the **{record.preset['name']}** records: "
+            f"Everything below rests on the **{_plain(record.preset['name'])}** records: "
             f"{len(record.rows)} final runs and {len(record.trials)} trials, "
-            f"{made['cpu_seconds']:,.0f} seconds of training on {made['device']}, "
-            f"torch {made['versions']['torch']}, commit `{made['commit']}`, {made['date']}."
+            f"{made['cpu_seconds']:,.0f} seconds of training on {_plain(made['device'])}, torch "
+            f"{_plain(made['versions']['torch'])}, commit {_plain(made['commit'])}, "
+            f"{_plain(made['date'])}."
         )
-        return Markdown("\n\n".join([text, *(f"**Note:** {note}." for note in notes)]))
+        if self.folder:
+            text = f"**Other data than the book's:** {_plain(record.data['name'])}. {text}"
+        notes = [f"**Note:** {_plain(note)}." for note in notes]
+        return Markdown("\n\n".join([text, *notes]))
 
     def claims(self) -> HTML:
         """Return the claim card."""
@@ -164,7 +178,7 @@ class Chapter:
 
     def checklist(self) -> HTML:
         """Return the protocol's checklist."""
-        frame = checklist.checklist(self.study, self.record)
+        frame = checklist.checklist(self.study, self.record, self.folder)
         return HTML(tables.folded("The rules of the protocol that code can check", frame))
 
     def says(self, name: str) -> str:
@@ -336,6 +350,7 @@ class Chapter:
         return (
             f"Preset {self.record.preset['name']}, {made['device']}, "
             f"n = {self.record.preset['seeds']} seeds, commit {made['commit']}."
+            + (f" Other data than the book's: {self.record.data['name']}." if self.folder else "")
         )
 
 
@@ -354,13 +369,20 @@ def open_chapter(
         preset: quick, laptop or gpu; what this notebook runs.
         device: "cpu", "cuda", or "auto" for a GPU where there is one.
         seeds: final seeds; the preset's own if None.
-        data: name of a data set; the preset's own if None.
+        data: name of a data set or a folder of images; the preset's own if None. On other data
+            the page rests on the records that `reviewlib study NAME --data DATA` made.
 
     Raises:
-        ValueError: an unknown study, preset, device or number of seeds.
+        ValueError: an unknown study, preset, device, number of seeds or data set.
+        DataError: the data cannot be read, or are too few.
     """
-    of = study.find(name)
-    return Chapter(of, compare.resize(of.preset(preset), seeds, data), compare.resolve(device))
+    of, where = study.find(name), compare.resolve(device)
+    usual = of.preset(preset)
+    size = compare.resize(usual, seeds, data)
+    if size.data == usual.data:
+        return Chapter(of, size, where)
+    on_data, folder = compare.on_data(of, data)
+    return Chapter(on_data, size, where, folder)
 
 
 def _inside(mean: float, interval: stats.Interval) -> bool:

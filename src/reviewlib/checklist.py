@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import pandas as pd
 
@@ -14,12 +15,18 @@ from reviewlib.study import CORE_ROLES, Study
 HEALTHY = 0.01
 
 
-def checklist(study: Study, record: Record) -> pd.DataFrame:
-    """Return every rule as met, not met or not applicable, each with its reason."""
+def checklist(study: Study, record: Record, folder: Path | None = None) -> pd.DataFrame:
+    """Return every rule as met, not met or not applicable, each with its reason.
+
+    Args:
+        study: whose records.
+        record: what the page shows.
+        folder: where its records of other sizes are, the package's own by default.
+    """
     words = {True: "met", False: "not met", None: "does not apply"}
     return pd.DataFrame(
         {"rule of the protocol": rule, "here": words[met], "because": why}
-        for rule, met, why in (*_before(study, record), *_after(study, record))
+        for rule, met, why in (*_before(study, record), *_after(study, record, folder))
     )
 
 
@@ -74,7 +81,7 @@ def _before(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
     ]
 
 
-def _after(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
+def _after(study: Study, record: Record, folder: Path | None) -> list[tuple[str, bool | None, str]]:
     """Return the rules on the runs and on what is made of them."""
     rows, arms = record.rows, record.rows.groupby(["arm", "cell"])
     seeds = arms["seed"].apply(frozenset)
@@ -110,7 +117,7 @@ def _after(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
         _controls(study, record),
         ("11. Combination", combined, "a 2 × 2 with the simple alternative, interaction shown"),
         ("11. Shift", None, "no claim of this chapter is about another distribution"),
-        _scale(study, record),
+        _scale(study, record, folder),
     ]
 
 
@@ -125,12 +132,12 @@ def _controls(study: Study, record: Record) -> tuple[str, bool, str]:
     )
 
 
-def _scale(study: Study, record: Record) -> tuple[str, bool, str]:
+def _scale(study: Study, record: Record, folder: Path | None) -> tuple[str, bool, str]:
     """Return whether there are valid records at another size than the one shown."""
     sizes = [record.preset["name"]]
     for name in set(EVIDENCE) - set(sizes):
         with contextlib.suppress(RecordError):
-            if not faults(load(study.name, name), study):
+            if not faults(load(study.name, name, folder), study, folder):
                 sizes.append(name)
     words = ", ".join(sizes) if len(sizes) > 1 else "one size so far"
     return "11. Scale", len(sizes) > 1, words

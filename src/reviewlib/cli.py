@@ -41,6 +41,14 @@ CellTimeout = Annotated[int, typer.Option(min=1, help="Seconds that one cell may
 Timeout = Annotated[int, typer.Option(min=1, help="Seconds that one notebook may take.")]
 Jobs = Annotated[int, typer.Option(min=1, help="How many at once on this machine.")]
 Force = Annotated[bool, typer.Option(help="Do it even where nothing has changed.")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="Other data: cifar10, or a folder of images with a folder per class. Their records "
+        "are kept apart from the package's, and every preset tunes for itself.",
+    ),
+]
 Engine = Literal["local", "processes", "ray"]
 Parameters = Annotated[
     list[str] | None,
@@ -94,6 +102,7 @@ def run_study(
         Path | None,
         typer.Option("--out", help="Write DIR/NAME/PRESET.json, not the package's own records."),
     ] = None,
+    data_name: Data = None,
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")] = (
         "auto"
     ),
@@ -122,7 +131,9 @@ def run_study(
     seen: list[bool] = []
     try:
         of = study.find(name)
-        size, where = of.preset(preset), compare.resolve(device)
+        size, where = compare.resize(of.preset(preset), name=data_name), compare.resolve(device)
+        of, folder = compare.on_data(of, data_name)
+        out_dir = out_dir or folder
         records.writable(name, preset, out_dir)
         data.load(size.data)
         columns = (
@@ -273,6 +284,7 @@ def build(
     force: Force = False,
     cell_timeout: CellTimeout = CELL_SECONDS,
     timeout: Timeout = NOTEBOOK_SECONDS,
+    data_name: Data = None,
     root: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -281,16 +293,18 @@ def build(
 
     book = _root(root)
     with _reporting(book, as_json) as report:
-        page = publish.build(
-            book,
-            only,
-            jobs=jobs,
-            parameters=_pairs(parameter),
-            force=force,
-            cell_seconds=cell_timeout,
-            seconds=timeout,
-            report=report,
-        )
+        options = {
+            "jobs": jobs,
+            "parameters": _pairs(parameter),
+            "force": force,
+            "cell_seconds": cell_timeout,
+            "seconds": timeout,
+            "report": report,
+        }
+        if data_name:
+            page = publish.build_on(book, data_name, only, **options)
+        else:
+            page = publish.build(book, only, **options)
     if not as_json:
         typer.echo(f"The book is ready: open {page}")
 

@@ -2,17 +2,20 @@
 
 import hashlib
 import operator
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from reviewlib import cifar, imagefolder
 from reviewlib.fashion import files
 
-NAMES = ("fashion-mnist", "fashion-mnist-subset")
+NAMES = ("fashion-mnist", "fashion-mnist-subset", "cifar10")
 STREAMS = ("subset", "noise", "init", "order", "method")
 CLASSES = (
     "T-shirt/top",
@@ -80,7 +83,8 @@ class Split:
 class Development:
     """All that tuning may see of a data set: it has no test data, by type.
 
-    The checksum is the SHA-256, in hex, over the uncompressed contents of the whole data set.
+    The checksum is the SHA-256, in hex, over the uncompressed contents of the whole data set (for a
+    folder of images: over pixels, labels and class names).
     """
 
     name: str
@@ -109,28 +113,36 @@ class Dataset:
 
     @property
     def checksum(self) -> str:
-        """SHA-256, in hex, over the uncompressed contents."""
+        """SHA-256, in hex, over the contents (see `Development`)."""
         return self.development.checksum
 
 
 def load(name: str = "fashion-mnist", device: str | torch.device = "cpu") -> Dataset:
     """Return a data set with its fixed splits, read once a process and device: do not write to it.
 
+    Args:
+        name: one of NAMES, or the path of a folder of images (see `imagefolder`).
+        device: where its tensors are.
+
     Raises:
         ValueError: there is no data set of this name.
         DataError: its files are missing, incomplete or corrupt.
     """
     if name not in NAMES:
-        raise ValueError(f"data must be one of {', '.join(NAMES)}, got {name!r}")
+        if os.sep not in str(name) and not Path(name).is_dir():
+            raise ValueError(
+                f"data must be one of {', '.join(NAMES)}, or a folder of images, got {name!r}"
+            )
+        name = str(Path(name).expanduser().resolve())
     return _load(name, str(device))
 
 
 @lru_cache
 def _load(name: str, device: str) -> Dataset:
     if device == "cpu":
-        splits, checksum = files.full() if name == "fashion-mnist" else files.subset()
+        splits, checksum, classes = _read(name)
         train, validation, test = (Split(images, labels) for images, labels in splits)
-        return Dataset(Development(name, CLASSES, checksum, train, validation), test)
+        return Dataset(Development(name, classes, checksum, train, validation), test)
     dataset = _load(name, "cpu")
     development = dataset.development
     return Dataset(
@@ -143,6 +155,19 @@ def _load(name: str, device: str) -> Dataset:
         ),
         dataset.test.to(device),
     )
+
+
+def _read(name: str) -> tuple[files.Splits, str, tuple[str, ...]]:
+    """Return the splits, the checksum and the class names of a data set."""
+    match name:
+        case "fashion-mnist":
+            return *files.full(), CLASSES
+        case "fashion-mnist-subset":
+            return *files.subset(), CLASSES
+        case "cifar10":
+            return *cifar.read(), cifar.CLASSES
+        case _:
+            return imagefolder.read(Path(name))
 
 
 def stream_seed(seed: int, name: str) -> int:
@@ -207,6 +232,12 @@ def shrink(split: Split, side: int) -> Split:
         raise ValueError(f"side must divide the images' {height} x {width} pixels, got {side}")
     small = F.avg_pool2d(split.images.float(), (height // side, width // side))
     return Split(small.round().to(torch.uint8), split.labels)
+
+
+def nearest_side(split: Split, side: int) -> int:
+    """Return the side nearest to this one that `shrink` can average square images down to."""
+    whole = split.images.shape[-1]
+    return min((n for n in range(1, whole + 1) if whole % n == 0), key=lambda n: abs(n - side))
 
 
 def flip_labels(

@@ -163,7 +163,7 @@ def ledger_rows(app: Sphinx) -> list[dict[str, Any]] | None:
     try:
         from reviewlib.ledger import ledger
 
-        return ledger()
+        return ledger(app.config.other_data)
     # Whatever is wrong with one chapter's records must not take the other pages away; the warning
     # fails a build that has -W.
     except Exception as error:

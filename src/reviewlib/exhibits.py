@@ -257,13 +257,13 @@ def duration(seconds: float) -> str:
 @lru_cache(maxsize=1)
 def evidence(app: Sphinx) -> list[tuple[Any, Any]]:
     """Return (study, record) of every study that has valid records."""
-    from reviewlib import records, study
+    from reviewlib import compare, records, study
 
     found = []
     for name in study.found():
-        of = study.find(name)
+        of, folder = compare.on_data(study.find(name), app.config.other_data)
         with contextlib.suppress(records.RecordError):  # the ledger names what is wrong with it
-            found.append((of, records.best(of)[0]))
+            found.append((of, records.best(of, folder)[0]))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from reviewlib import records, study, verdicts
+from reviewlib import compare, records, study, verdicts
 from reviewlib.stats import Interval
 from reviewlib.study import Claim, Study
 
@@ -13,20 +13,20 @@ from reviewlib.study import Claim, Study
 MADE = ("date", "commit", "device", "versions", "cpu_seconds")
 
 
-def ledger() -> list[dict[str, Any]]:
+def ledger(data: str | None = None) -> list[dict[str, Any]]:
     """Return one plain mapping a claim of every study, from the records that the book shows."""
-    return [entry for name in study.found() for entry in entries(name)]
+    return [entry for name in study.found() for entry in entries(name, data)]
 
 
-def entries(name: str) -> list[dict[str, Any]]:
-    """Return one plain mapping a claim of a study.
+def entries(name: str, data: str | None = None) -> list[dict[str, Any]]:
+    """Return one plain mapping a claim of a study, of its records on other data where these say so.
 
     Without valid records the verdicts are None and `stale` is True; `reason` says why these records
     are shown and not larger ones.
     """
-    of = study.find(name)
+    of, folder = compare.on_data(study.find(name), data)
     try:
-        record, notes = records.best(of)
+        record, notes = records.best(of, folder, data)
     except records.RecordError as error:
         record, notes = None, [str(error)]
     return [_entry(of, claim, record) | {"reason": "; ".join(notes)} for claim in of.claims]

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,68 @@ def _book(root: Path, force: bool, tell: execution.Report) -> Path:
     shutil.rmtree(work, ignore_errors=True)
     tell(Outcome(BOOK, "executed", time.monotonic() - start))
     return index
+
+
+def build_on(
+    root: Path,
+    data_name: str,
+    names: Iterable[str] | None = None,
+    *,
+    parameters: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Path:
+    """Build a private book on other data, from the chapters that have evidence there.
+
+    It has a folder of its own, _build/private/NAME, with copies of the sources; the book itself is
+    not touched. Nothing is skipped: finished runs come from the cache.
+
+    Args:
+        root: folder of the book.
+        data_name: as `data.load` accepts it.
+        names: as for `build`.
+        parameters: values for the notebooks' parameters cells.
+        options: `build`'s others.
+
+    Raises:
+        BuildError: the data cannot be read, no chapter has evidence on them, or as for `build`.
+        ValueError: a name or a parameter is unknown.
+    """
+    from reviewlib import compare, data, records, study
+
+    try:
+        dataset = data.load(data_name)
+    except (data.DataError, ImportError) as error:
+        raise BuildError(str(error)) from error
+    ready, missing = [], []
+    for name in study.found():
+        of, folder = compare.on_data(study.find(name), dataset.name)
+        try:
+            records.best(of, folder, dataset.name)
+            ready.append(name)
+        except records.RecordError as error:
+            missing.append(str(error))
+    if not ready:
+        raise BuildError("\n".join(missing))
+    private = root / "_build" / "private" / records.folder_on(dataset).name
+    _copy_sources(root, private, ready, dataset.name)
+    given = {**(parameters or {}), "data": dataset.name}
+    return build(private, names, parameters=given, **options | {"force": True})
+
+
+def _copy_sources(root: Path, private: Path, chapters: Sequence[str], data_name: str) -> None:
+    """Copy what a book with these chapters is made from, and write down the data that it is on."""
+    import yaml
+
+    for name in ("book", "notebooks"):
+        shutil.rmtree(private / name, ignore_errors=True)
+    shutil.copytree(root / "book", private / "book")
+    (private / "notebooks").mkdir()
+    shutil.copy(root / "_toc.yml", private)
+    for name in chapters:
+        shutil.copy(root / "notebooks" / f"{name}.ipynb", private / "notebooks")
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf8"))
+    config["sphinx"]["config"]["other_data"] = data_name
+    (private / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf8")
 
 
 def _sphinx(root: Path, work: Path) -> list[str]:

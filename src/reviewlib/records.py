@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from platformdirs import user_data_path
 
-from reviewlib import papers, runs, tuning
+from reviewlib import data, papers, runs, tuning
 from reviewlib.study import Preset, Study, digest
 
 FORMAT = 2
@@ -72,6 +75,12 @@ def path_of(study: str, preset: str, folder: Path | None = None) -> Path:
     return Path(papers.__path__[0], study, "records", f"{preset}.json")
 
 
+def folder_on(dataset: data.Dataset) -> Path:
+    """Return the user's folder of records on a data set of these contents."""
+    word = re.sub("[^a-z0-9]+", "-", Path(dataset.name).name.lower()).strip("-")[:40] or "data"
+    return user_data_path("reviewlib") / "records" / f"{word}-{dataset.checksum[:12]}"
+
+
 def save(record: Record, folder: Path | None = None) -> Path:
     """Write a record file atomically and return its path."""
     path = path_of(record.study, record.preset["name"], folder)
@@ -110,6 +119,8 @@ def load(study: str, preset: str, folder: Path | None = None) -> Record:
     """
     path = path_of(study, preset, folder)
     again = f"run `reviewlib study {study} --preset {preset}` to make it anew"
+    if folder is not None:
+        again += ", with the --data or --out that it was made with"
     try:
         content = json.loads(path.read_text(encoding="utf8"))
         if content.pop("format") != FORMAT:
@@ -223,8 +234,15 @@ def _searched_otherwise(record: Record, study: Study) -> list[str]:
     return changed
 
 
-def best(study: Study, folder: Path | None = None) -> tuple[Record, list[str]]:
+def best(
+    study: Study, folder: Path | None = None, data_name: str | None = None
+) -> tuple[Record, list[str]]:
     """Return the largest preset's valid records, and what is wrong with larger ones.
+
+    Args:
+        study: whose records.
+        folder: where they are, the package's own by default.
+        data_name: the data set that records in a folder are on, for the message of an error.
 
     Raises:
         RecordError: no preset that counts as evidence has valid records.
@@ -241,9 +259,11 @@ def best(study: Study, folder: Path | None = None) -> tuple[Record, list[str]]:
         if not (wrong := faults(record, study, folder)):
             return record, notes
         notes += [f"{preset} records are stale: {reason}" for reason in wrong]
+    where = f" --data {shlex.quote(data_name)}" if folder and data_name else ""
     raise RecordError(
-        f"study {study.name} has no valid records: {'; '.join(notes) or 'none were made'}; "
-        f"run `reviewlib study {study.name} --preset laptop`"
+        f"study {study.name} has no valid records{where and f' on {data_name}'}: "
+        f"{'; '.join(notes) or 'none were made'}; "
+        f"run `reviewlib study {study.name}{where} --preset laptop`"
     )
 
 

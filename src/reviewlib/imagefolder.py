@@ -1,0 +1,153 @@
+"""A folder of one's own images, with one folder per class: any sizes, gray or color."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+
+from reviewlib.fashion.files import DataError, Splits
+
+SIDE = 28  # of Fashion-MNIST too, so that the same presets fit
+PARTS = ("training", "validation", "test")
+TRAIN, VALIDATION = 0.6, 0.15  # of the images, about; the rest is for testing
+MOST_BYTES = 100_000_000  # of one file
+MOST_PIXELS = 50_000_000  # of one image: a small file may unpack to much
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")  # none that starts other programs
+LITTER = ("thumbs.db", "desktop.ini")
+GRAY, COLOR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image: the SHA-256 of its file, its pixels (SIDE, SIDE, 3), and whether it is gray."""
+
+    key: bytes
+    pixels: np.ndarray
+    gray: bool
+    label: int
+
+    @property
+    def part(self) -> int:
+        """Position in PARTS; it follows from the file's contents and from nothing else."""
+        place = int.from_bytes(self.key[:8], "big") / 2**64
+        return 0 if place < TRAIN else 1 if place < TRAIN + VALIDATION else 2
+
+
+def read(folder: Path) -> tuple[Splits, str, tuple[str, ...]]:
+    """Return the splits' images (N, C, 28, 28) with their labels, a checksum, and class names.
+
+    Classes are the folders, by name. An image is cropped to a centered square and resized; C is 1
+    if every file is gray, else 3. Which part an image is in follows from its file's contents: a new
+    file moves no other, and copies of one file are in the same part, whatever their class. The
+    checksum is the SHA-256, in hex, over class names, pixels and labels.
+
+    Raises:
+        DataError: a folder or file is not as it must be; the message names it.
+        ImportError: Pillow is not installed.
+    """
+    listing = _listing(folder)
+    pictures = [_decoded(path, label) for label, (_, files) in enumerate(listing) for path in files]
+    pictures.sort(key=lambda picture: (picture.key, picture.label))
+    channels = 1 if all(picture.gray for picture in pictures) else 3
+    classes = tuple(name for name, _ in listing)
+    checksum = hashlib.sha256(json.dumps([classes, channels]).encode())
+    splits = []
+    for part, what in enumerate(PARTS):
+        mine = [picture for picture in pictures if picture.part == part]
+        _all_there(folder, classes, mine, what)
+        images = np.stack([picture.pixels[..., :channels] for picture in mine])
+        images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        labels = np.array([picture.label for picture in mine], dtype=np.int64)
+        checksum.update(images.tobytes() + labels.astype("<i8").tobytes())
+        splits.append((torch.from_numpy(images), torch.from_numpy(labels)))
+    return splits, checksum.hexdigest(), classes
+
+
+def _listing(folder: Path) -> list[tuple[str, list[Path]]]:
+    """Return every class with its files, both by name; folders below a class are not entered."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} must be a folder with one folder of images per class")
+    listing = []
+    for place in _visible(folder):
+        if not place.is_dir():
+            raise DataError(f"{place} must be a folder with the images of one class; remove it")
+        files = list(_visible(place))
+        for file in files:
+            if not file.is_file():
+                raise DataError(f"{file} must be an image file; remove it, or move up what it has")
+        if not files:
+            raise DataError(f"the class folder {place} is empty; add images or remove it")
+        listing.append((place.name, files))
+    if len(listing) < 2:
+        raise DataError(
+            f"{folder} must have at least two folders, one per class, but has {len(listing)}"
+        )
+    return listing
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """Return what lies in a folder, by name, without what computers leave there."""
+    try:
+        found = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error}") from error
+    return (
+        path for path in found if not path.name.startswith(".") and path.name.lower() not in LITTER
+    )
+
+
+def _decoded(path: Path, label: int) -> Picture:
+    """Return an image file's picture; nothing is decoded before its stated size is known."""
+    image_module, operations = _pillow()
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES:,} bytes")
+        content = path.read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged Exif data, or near Pillow's own limit
+            image = image_module.open(io.BytesIO(content), formats=FORMATS)
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} are over {MOST_PIXELS:,} pixels")
+            if image.mode not in GRAY + COLOR:
+                raise ValueError(f"not 8 bits a channel, but mode {image.mode}")
+            gray = image.mode in GRAY
+            if image.mode in ("P", "PA"):
+                image = image.convert("RGBA")  # a palette may have transparent entries
+            upright = operations.exif_transpose(image).convert("RGB")
+            square = operations.fit(upright, (SIDE, SIDE))
+    except Exception as error:  # decoders raise nearly anything
+        raise DataError(
+            f"{path} cannot be read as an image ({', '.join(FORMATS)}): {error}; mend or remove it"
+        ) from error
+    return Picture(hashlib.sha256(content).digest(), np.asarray(square), gray, label)
+
+
+def _pillow() -> tuple[ModuleType, ModuleType]:
+    """Return Pillow's modules Image and ImageOps."""
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise ImportError("images of your own need Pillow: pip install pillow") from error
+    return Image, ImageOps
+
+
+def _all_there(
+    folder: Path, classes: tuple[str, ...], pictures: Sequence[Picture], what: str
+) -> None:
+    """Raise DataError if a part has no image of a class."""
+    there = {picture.label for picture in pictures}
+    for label, name in enumerate(classes):
+        if label not in there:
+            raise DataError(
+                f"the class folder {folder / name} has too few images: none of them falls among "
+                f"the {what} images; add some (20 or more a class)"
+            )
