@@ -20,6 +20,7 @@ TEXT = """# %% [markdown]
 # %%
 1
 """
+LEDGER = "# Ledger\n\n```{verdict-ledger}\n```\n"
 INDEX = "# Cards\n\n```{review-cards}\n```\n\n```{toctree}\n:glob:\nledger\n../notebooks/*\n```\n"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M0 0h9"/></svg>'
 ROW = {
@@ -79,7 +80,7 @@ def build(root, ledger, copies):
     for folder in ("book", "notebooks", "_executed"):
         (root / folder).mkdir()
     (root / "book" / "index.md").write_text(INDEX)
-    (root / "book" / "ledger.md").write_text("# Ledger\n\n```{verdict-ledger}\n```\n")
+    (root / "book" / "ledger.md").write_text(LEDGER)
     for name, copy in copies.items():
         (root / "notebooks" / f"{name}.ipynb").write_text(pairing.to_ipynb(TEXT))
         if copy:
@@ -97,7 +98,9 @@ def build(root, ledger, copies):
     }
     # each build registers the same nodes again
     with pytest.MonkeyPatch.context() as patch, docutils_namespace():
-        patch.setitem(sys.modules, "reviewlib.ledger", SimpleNamespace(ledger=lambda data: ledger()))
+        patch.setitem(
+            sys.modules, "reviewlib.ledger", SimpleNamespace(ledger=lambda data: ledger())
+        )
         patch.delenv("GITHUB_REPOSITORY", raising=False)
         Sphinx(
             srcdir=str(root),

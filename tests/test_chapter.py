@@ -199,7 +199,7 @@ def test_the_checklist_wants_controls_and_a_second_size(controlled, record):
 
 
 def test_a_second_valid_size_meets_the_rule_on_scale(record, monkeypatch):
-    def load(name, preset):
+    def load(name, preset, folder):
         if preset != "gpu":
             raise records.RecordError("none")
         return record

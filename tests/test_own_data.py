@@ -14,11 +14,24 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import toy
+import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
-from reviewlib import chapter, cifar, cli, compare, data, imagefolder, records, runs, study, vision
+from reviewlib import (
+    chapter,
+    cifar,
+    cli,
+    compare,
+    data,
+    imagefolder,
+    publish,
+    records,
+    runs,
+    study,
+    vision,
+)
 from reviewlib.data import DataError
 
 DIGITS = load_digits()
@@ -369,6 +382,30 @@ def test_a_changed_folder_has_no_records_yet(toy_on_digits):
     Image.fromarray(noise(5, 8, 8)).save(toy_on_digits / "3" / "new.png")
     data._load.cache_clear()
     assert records.folder_on(data.load(str(toy_on_digits))) != before
+
+
+def test_a_private_book_has_its_own_folder_and_only_chapters_with_evidence(
+    toy_on_digits, tmp_path, monkeypatch
+):
+    root, asked = tmp_path / "book-root", {}
+    for folder in ("book", "notebooks"):
+        (root / folder).mkdir(parents=True)
+    (root / "book" / "index.md").write_text("# A book\n")
+    (root / "_config.yml").write_text("sphinx: {config: {language: en}}\n")
+    (root / "_toc.yml").write_text("root: book/index\n")
+    for chapter_name in ("toy", "other"):
+        (root / "notebooks" / f"{chapter_name}.ipynb").write_text("{}")
+    monkeypatch.setattr(publish, "build", lambda root, **how: asked.update(how, root=root))
+    run("study", "toy", "--preset", "laptop", "--data", toy_on_digits)
+    publish.build_on(root, str(toy_on_digits), jobs=3, parameters={"seeds": "4"})
+    name = data.load(str(toy_on_digits)).name
+    assert asked.pop("root").parent == root / "_build" / "private"
+    assert asked == {"jobs": 3, "force": True, "parameters": {"seeds": "4", "data": name}}
+    (private,) = (root / "_build" / "private").iterdir()
+    assert [path.name for path in (private / "notebooks").iterdir()] == ["toy.ipynb"]
+    assert (private / "book" / "index.md").exists()
+    config = yaml.safe_load((private / "_config.yml").read_text())
+    assert config["sphinx"]["config"] == {"language": "en", "other_data": name}
 
 
 def test_quick_on_other_data_takes_no_settings_from_the_book(toy_on_digits):

@@ -135,7 +135,10 @@ class Chapter:
             f"{_plain(made['date'])}."
         )
         if self.folder:
-            text = f"**Other data than the book's:** {_plain(record.data['name'])}. {text}"
+            text = (
+                f"**Other data than the book's:** {_plain(record.data['name'])}. All numbers of "
+                f"this page are on these; its prose describes the book's experiment. {text}"
+            )
         notes = [f"**Note:** {_plain(note)}." for note in notes]
         return Markdown("\n\n".join([text, *notes]))
 

@@ -18,6 +18,7 @@ import seaborn as sns
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from reviewlib import stats, units
 from reviewlib.records import Record
@@ -53,6 +54,7 @@ STYLE = {
     "legend.frameon": False,
     "svg.hashsalt": "reviewlib",
     "svg.fonttype": "path",
+    "text.parse_math": False,  # a label may have dollar signs
 }
 
 
@@ -309,6 +311,8 @@ def sharpness(table: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     for number, x, y in zip(table["no."], *at, strict=True):
         axis.text(x, y, number, color="white", fontsize=7, ha="center", va="center", zorder=4)
     axis.set(xscale="log", xlabel="top eigenvalue of the training loss's Hessian")
+    for ticks in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
+        ticks(LogFormatter(minor_thresholds=(1, 0.4)))  # the usual one writes formulas
     axis.set(ylabel="test error, %")
     return fig
 

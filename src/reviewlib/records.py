@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 from platformdirs import user_data_path
 
-from reviewlib import data, papers, runs, tuning
+from reviewlib import data, papers, runs, schema, tuning
 from reviewlib.study import Preset, Study, digest
 
 FORMAT = 2
@@ -122,15 +122,18 @@ def load(study: str, preset: str, folder: Path | None = None) -> Record:
     if folder is not None:
         again += ", with the --data or --out that it was made with"
     try:
-        content = json.loads(path.read_text(encoding="utf8"))
+        content = schema.read(path)
         if content.pop("format") != FORMAT:
             raise RecordError(f"{path} is of another format than {FORMAT}; {again}")
+        schema.check(content)
         stated = content.pop("digest")
         tables = {name: pd.DataFrame(content.pop(name)) for name in ("trials", "rows", "floor")}
         record = Record(**content, **tables)
+        if (record.study, record.preset["name"]) != (study, preset):
+            raise RecordError(f"{path} holds the {record.preset['name']} records of {record.study}")
     except FileNotFoundError as error:
         raise RecordError(f"there are no records at {path}; {again}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         if isinstance(error, RecordError):
             raise
         raise RecordError(f"{path} is not a record file ({error}); {again}") from error
