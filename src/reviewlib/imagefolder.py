@@ -119,6 +119,7 @@ def _decoded(path: Path, label: int) -> Picture:
                 raise ValueError(f"{image.width} x {image.height} are over {MOST_PIXELS:,} pixels")
             if image.mode not in GRAY + COLOR:
                 raise ValueError(f"not 8 bits a channel, but mode {image.mode}")
+            image.draft(None, (4 * SIDE, 4 * SIDE))  # a large JPEG is decoded at a fraction
             gray = image.mode in GRAY
             if image.mode in ("P", "PA"):
                 image = image.convert("RGBA")  # a palette may have transparent entries
