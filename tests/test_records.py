@@ -96,8 +96,8 @@ def test_changed_arithmetic_makes_exactly_the_arms_concerned_stale(record):
 
 def test_changed_arithmetic_of_a_stack_alone_makes_its_arms_stale(record, monkeypatch):
     class Plain(replicas.SGD):
-        def __init__(self, params, lr, momentum, weight_decay):
-            super().__init__(params, lr)
+        def __init__(self, params, momentum):
+            super().__init__(params)
 
     monkeypatch.setattr(replicas, "SGD", Plain)
     assert records.stale_arms(record, OF) == ["sgd", "slow"]

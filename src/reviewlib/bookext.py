@@ -50,7 +50,8 @@ def announce_other_data(app: Sphinx, config: Config) -> None:
     """Say on every page of a private book on whose data its verdicts are."""
     if config.other_data:
         theme = config.html_theme_options
-        theme["announcement"] = f"Private pages, on other data: {html.escape(config.other_data)}"
+        name = html.escape(config.other_data)
+        theme["announcement"] = f"Private book: its chapters and verdicts are on other data, {name}"
 
 
 def overlay(app: Sphinx, docname: str, source: list[str]) -> None:

@@ -272,7 +272,8 @@ def standing(app: Sphinx) -> list[tuple[Study, list[dict[str, Any]]]]:
     """Return every study with how the records of its presets stand."""
     from reviewlib import ledger, study
 
-    return [(study.find(name), ledger.standing(name)) for name in study.found()]
+    data = app.config.other_data
+    return [(study.find(name), ledger.standing(name, data)) for name in study.found()]
 
 
 def _heading(env: Any, of: Study, more: str = "") -> nodes.paragraph:

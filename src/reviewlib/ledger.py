@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 from reviewlib import compare, records, study, verdicts
@@ -32,23 +33,23 @@ def entries(name: str, data: str | None = None) -> list[dict[str, Any]]:
     return [_entry(of, claim, record) | {"reason": "; ".join(notes)} for claim in of.claims]
 
 
-def standing(name: str) -> list[dict[str, Any]]:
+def standing(name: str, data: str | None = None) -> list[dict[str, Any]]:
     """Return one plain mapping a preset of a study: may its records be shown, and whence they are.
 
     `state` is valid, stale or missing, and `why` says what made them stale.
     """
-    of = study.find(name)
-    return [_standing(of, preset.name) for preset in of.presets]
+    of, folder = compare.on_data(study.find(name), data)
+    return [_standing(of, preset.name, folder) for preset in of.presets]
 
 
-def _standing(of: Study, preset: str) -> dict[str, Any]:
+def _standing(of: Study, preset: str, folder: Path | None) -> dict[str, Any]:
     found = {"preset": preset, "state": "missing", "why": ""} | dict.fromkeys(MADE)
-    if not records.path_of(of.name, preset).exists():
+    if not records.path_of(of.name, preset, folder).exists():
         return found
     try:
-        record = records.load(of.name, preset)
+        record = records.load(of.name, preset, folder)
         found |= {key: record.provenance.get(key) for key in MADE}
-        wrong = records.faults(record, of)
+        wrong = records.faults(record, of, folder)
     except records.RecordError:  # it names a path of this machine
         command = f"reviewlib study {of.name} --preset {preset} --verify"
         wrong = [f"they cannot be checked; `{command}` says why"]
