@@ -406,7 +406,7 @@ def test_a_private_book_has_its_own_folder_and_only_chapters_with_evidence(
     (root / "_toc.yml").write_text("root: book/index\n")
     for chapter_name in ("toy", "other"):
         (root / "notebooks" / f"{chapter_name}.ipynb").write_text("{}")
-    monkeypatch.setattr(publish, "build", lambda root, **how: asked.update(how, root=root))
+    monkeypatch.setattr(publish, "build", lambda root, _, **how: asked.update(how, root=root))
     run("study", "toy", "--preset", "laptop", "--data", toy_on_digits)
     publish.build_on(root, str(toy_on_digits), jobs=3, parameters={"seeds": "4"})
     name = data.load(str(toy_on_digits)).name
