@@ -58,7 +58,9 @@ def commit() -> str:
 
     try:
         head = git("rev-parse", "--short=12", "HEAD")
-        edited = git("status", "--porcelain", "--", str(here), f":!{here / 'papers'}/*/records")
+        edited = git(
+            "status", "--porcelain", "--", str(here), f":(exclude){here}/papers/*/records/*"
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head + ("+" if edited else "")
