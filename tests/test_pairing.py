@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -67,6 +68,23 @@ def test_write_touches_only_what_changed(folder):
     (folder / "a.py").write_text(TEXT.replace("quick", "laptop"))
     assert pairing.write(folder) == [folder / "a.ipynb"]
     assert pairing.check(folder) == []
+
+
+@pytest.mark.parametrize("newer", ["a.py", "a.ipynb"])
+def test_the_times_of_files_decide_nothing(newer, folder):
+    def date_sides():
+        for side in ("a.py", "a.ipynb"):
+            os.utime(folder / side, (9e8, 9e8 + (side == newer)))
+
+    date_sides()
+    assert pairing.check(folder) == [] and pairing.write(folder) == []
+    edited = TEXT.replace("quick", "laptop")
+    (folder / "a.py").write_text(edited)
+    date_sides()
+    assert "a.ipynb is not what a.py gives" in pairing.check(folder)[0]
+    assert pairing.write(folder) == [folder / "a.ipynb"]
+    assert (folder / "a.py").read_text() == edited
+    assert (folder / "a.ipynb").read_text() == pairing.to_ipynb(edited)
 
 
 def test_check_names_every_kind_of_disagreement(folder):

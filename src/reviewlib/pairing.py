@@ -49,7 +49,7 @@ def check(folder: Path) -> list[str]:
     """Return one line for every pair in a folder whose sides disagree; empty when all agree."""
     folder = Path(folder)
     names = sorted({path.stem for ext in ("py", "ipynb") for path in folder.glob(f"*.{ext}")})
-    return [fault for name in names if (fault := _fault(folder, name))]
+    return [line for name in names if (line := fault(folder, name))]
 
 
 def pull(path: Path) -> None:
@@ -67,7 +67,8 @@ def pull(path: Path) -> None:
     notebook.write_text(to_ipynb(text), encoding="utf8")
 
 
-def _fault(folder: Path, name: str) -> str | None:
+def fault(folder: Path, name: str) -> str | None:
+    """Return how the sides of one pair disagree, None when they agree."""
     text, notebook = folder / f"{name}.py", folder / f"{name}.ipynb"
     pull_it = f"reviewlib pair --pull {folder.name}/{notebook.name}"
     if not text.exists():
