@@ -1,4 +1,4 @@
-"""The command line: reviewlib list | study | execute | build | verdicts | pair."""
+"""The command line: reviewlib list | study | execute | build | verdicts | pair | new."""
 
 from __future__ import annotations
 
@@ -335,6 +335,22 @@ def pair(
         raise fail(error) from error
     if faults := pairing.check(folder):
         raise fail("\n".join(faults))
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="The paper in a word, such as lottery_tickets.")],
+    root: Root = None,
+) -> None:
+    """Write the skeleton of a chapter: method, study, notebook pair and test. It runs as it is."""
+    from reviewlib import scaffold
+
+    try:
+        for path in scaffold.write(_root(root), name):
+            typer.echo(f"wrote {path}")
+    except (OSError, ValueError) as error:
+        raise fail(error) from error
+    err.print(f"`reviewlib check {name}` says what to fill in", highlight=False)
 
 
 def _watched(items: list[str], doing: str) -> Iterator[str]:
