@@ -1,4 +1,4 @@
-"""The import directions of the package: who may know whom."""
+"""The import directions of the package; `contract.layering` has those of papers and notebooks."""
 
 import ast
 import subprocess
@@ -7,35 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from reviewlib import contract, drafts
+
 SRC = Path(__file__).parents[1] / "src" / "reviewlib"
 STUDY_FREE = (
     *("train", "replicas", "watch", "data", "models", "vision", "ragged"),
     *("imagefolder", "cifar", "fashion/files"),
 )
-PAPERS = sorted(path.parent for path in SRC.glob("papers/*/method.py"))
 
 
-def imports(path: Path) -> set[str]:
+def imported(path: Path) -> set[str]:
     """Return every module that a file imports, at any depth of the file."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
-    return found
+    return set(drafts.imports(ast.parse(path.read_text(encoding="utf8"))))
 
 
 def ours(path: Path) -> set[str]:
     """Return the modules of this package that a file imports, without the package's name."""
-    names = {name.split(".", 1)[1] for name in imports(path) if name.startswith("reviewlib.")}
+    names = {name.split(".", 1)[1] for name in imported(path) if name.startswith("reviewlib.")}
     return {name.split(".")[0] for name in names}
-
-
-@pytest.mark.parametrize("paper", PAPERS, ids=lambda path: path.name)
-def test_a_method_imports_torch_and_nothing_of_this_package(paper):
-    tops = {name.split(".")[0] for name in imports(paper / "method.py")}
-    assert tops <= {"torch"} | set(sys.stdlib_module_names)
 
 
 @pytest.mark.parametrize("module", STUDY_FREE)
@@ -51,16 +40,15 @@ def test_statistics_know_nothing_of_torch(module):
 
 @pytest.mark.parametrize("path", sorted(SRC.glob("*.py")), ids=lambda path: path.stem)
 def test_the_harness_imports_no_paper(path):
-    assert not any(name.startswith("reviewlib.papers.") for name in imports(path))
+    assert not any(name.startswith("reviewlib.papers.") for name in imported(path))
 
 
 def test_a_study_needs_no_notebook_tools():
-    banned = {"IPython", "matplotlib", "seaborn", "papermill", "sphinx", "jupytext", "torchvision"}
     code = (
-        "import sys, reviewlib.compare, reviewlib.cli\n"
+        "import sys, reviewlib.compare, reviewlib.cli, reviewlib.contract\n"
         "from reviewlib import study\n"
         "[study.find(name) for name in study.found()]\n"
-        f"sys.exit(', '.join({banned} & set(sys.modules)) or 0)"
+        f"sys.exit(', '.join({set(contract.NOTEBOOK_TOOLS)} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The command line: reviewlib list | study | execute | build | verdicts | pair | new."""
+"""The command line: reviewlib list | study | execute | build | verdicts | pair | new | check."""
 
 from __future__ import annotations
 
@@ -351,6 +351,28 @@ def new(
     except (OSError, ValueError) as error:
         raise fail(error) from error
     err.print(f"`reviewlib check {name}` says what to fill in", highlight=False)
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="A chapter, as `reviewlib list` names it.")],
+    root: Root = None,
+) -> None:
+    """Hold a chapter to its contract, rule by rule; exit code 1 if something is left to do."""
+    from reviewlib import contract, drafts
+
+    folder = _root(root)
+    if name not in (known := contract.chapters(folder)):
+        raise fail(f"no chapter is called {name!r}; there are: {', '.join(known)}")
+    draft, left = drafts.Draft(folder, name), 0
+    for rule in contract.RULES:
+        faults = contract.faults(rule, draft)
+        left += len(faults)
+        typer.echo(f"{'to do' if faults else 'met  '}  {rule.__doc__}")
+        for fault in faults:
+            typer.echo(f"       - {fault}")
+    if left:
+        raise fail(f"{name} has {left} things to do")
 
 
 def _watched(items: list[str], doing: str) -> Iterator[str]:
