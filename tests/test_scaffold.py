@@ -1,11 +1,20 @@
-"""A new chapter: what is written, and what is refused."""
+"""A new chapter: what is written, what is refused, and the whole walk of CONTRIBUTING.md."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from reviewlib import cli, pairing, scaffold
+from reviewlib import cli, digests, ipynb, pairing, scaffold
 
+ROOT = Path(__file__).parents[1]
 PAPER = "src/reviewlib/papers/confidence"
+RECORDS = {f"{PAPER}/records/laptop.json", f"{PAPER}/records/quick.json"}
 SKELETON = {
     f"{PAPER}/__init__.py",
     f"{PAPER}/method.py",
@@ -71,3 +80,71 @@ def test_a_name_that_is_taken_is_refused_and_nothing_overwritten(place, root):
 def test_a_folder_without_the_source_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="has no src/reviewlib/papers: take a checkout"):
         scaffold.write(tmp_path, "probe")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of this tree under git, and what runs a shell script in it."""
+    root = tmp_path_factory.mktemp("walk") / "book"
+    generated = (".git", ".venv", "_build*", "_executed", ".*_cache", ".hypothesis", "__pycache__")
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*generated, "*.egg-info"))
+    commands = root.parent / "bin"
+    commands.mkdir()
+    for command, module in (("reviewlib", "reviewlib"), ("pytest", "pytest"), ("ruff", "ruff")):
+        (commands / command).write_text(f'#!/bin/sh\nexec {sys.executable} -m {module} "$@"\n')
+        (commands / command).chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(root / "src"),
+        "XDG_CACHE_HOME": str(root.parent / "cache"),
+    }
+
+    def shell(script):
+        command = ["bash", "-euo", "pipefail", "-c", script]
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    shell("git init -q && git config user.name walker && git config user.email walker@localhost")
+    shell("git add . && git commit -qm 'The tree as it is' && git tag start")
+    return root, shell
+
+
+def walk():
+    """Return the shell blocks of the section of CONTRIBUTING.md about a new paper."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf8")
+    section = text.split("\n## A new paper\n")[1].split("\n## ")[0]
+    return re.findall(r"^```bash\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+
+
+def stand_in_for_other_chapters(root, monkeypatch):
+    """Put copies that were never run, with today's keys, where the other chapters' outputs go.
+
+    Tests of their own run these chapters, and that takes longer than all the rest of the walk.
+    """
+    monkeypatch.setattr(digests, "PACKAGE", root / "src" / "reviewlib")
+    for path in (root / "notebooks").glob("*.ipynb"):
+        if path.stem != "confidence":
+            key = digests.of_notebook(ipynb.read(path), {})
+            (root / "_executed" / path.name).write_text(ipynb.cleaned(path, key, {}))
+
+
+def test_the_walk_through_a_new_paper_works_and_changes_no_existing_file(tree, monkeypatch):
+    root, shell = tree
+    start, idea, claims, run, book = walk()
+    items = [line for line in shell(start).splitlines() if line.startswith("       - ")]
+    named = re.compile(r"       - \S+(, line \d+)?: .*")
+    assert len(items) > 20 and all(map(named.fullmatch, items))
+    for block in (idea, claims, run):
+        shell(block)
+    stand_in_for_other_chapters(root, monkeypatch)
+    shell(book)
+    page = (root / "_build" / "html" / "notebooks" / "confidence.html").read_text()
+    assert "A penalty on confident predictions makes a net more accurate." in page
+    assert "At this scale:" in page
+
+    for place in SKELETON:
+        (root / place).write_text((root / place).read_text().replace("TODO: ", ""))
+    shell("reviewlib pair && reviewlib check confidence && ruff check . && ruff format --check .")
+    changes = shell("git add . && git diff --cached --name-status start").splitlines()
+    assert set(changes) == {f"A\t{place}" for place in SKELETON | RECORDS}
