@@ -228,3 +228,23 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="killed"):
         runs.write_atomically(path, "new")
     assert path.read_text() == "old"
+
+
+def test_a_papers_fingerprint_is_replayed_once_a_state_of_the_source(monkeypatch, own_cache):
+    replayed = []
+    monkeypatch.setattr(runs, "replay", lambda of, arm: replayed.append(arm.name) or dict(PRINT))
+    monkeypatch.setattr(runs, "found", lambda: ["toy"])
+    monkeypatch.setattr(runs, "find", lambda name: OF)
+    arm, other = OF.arms
+    assert runs.fingerprint(OF, arm) == runs.fingerprint(OF, arm) == PRINT
+    assert replayed == [arm.name]
+    runs.fingerprint(OF, other)
+    runs.fingerprint(toy.study(numerics=2), arm)  # of that name, and another study
+    assert replayed == [arm.name, other.name, arm.name]
+    monkeypatch.setattr(runs.digests, "source_hash", lambda: "edited")
+    runs.fingerprint(OF, arm)
+    assert replayed == [arm.name, other.name, arm.name, arm.name]
+    for path in (own_cache / "reviewlib" / "fingerprints").iterdir():
+        path.write_text("{")
+    assert runs.fingerprint(OF, arm) == PRINT
+    assert len(replayed) == 5
