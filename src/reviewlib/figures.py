@@ -384,6 +384,33 @@ def over(
     return fig, pd.DataFrame(table)
 
 
+@plt.rc_context(STYLE)
+def images(pictures: Mapping[str, np.ndarray], what: str) -> tuple[Figure, pd.DataFrame]:
+    """Draw small images side by side, all on one scale from 0 to the largest value.
+
+    Args:
+        pictures: a label, and the values of an image (H, W), none below 0.
+        what: the values are.
+    """
+    columns, top = min(len(pictures), 4), max(picture.max() for picture in pictures.values())
+    rows = -(-len(pictures) // columns)
+    fig, axes = plt.subplots(
+        rows, columns, figsize=(WIDTH, 1.55 * rows), layout="constrained", squeeze=False
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (label, picture) in zip(axes.flat, pictures.items(), strict=False):
+        image = axis.imshow(picture, cmap="viridis", vmin=0, vmax=top)
+        axis.set_title(label, fontsize=8)
+    fig.colorbar(image, ax=axes, shrink=0.8, label=what)
+    table = [
+        {"image": label, "mean": picture.mean(), "least": picture.min(), "most": picture.max()}
+        | {"at 0": (picture == 0).mean()}
+        for label, picture in pictures.items()
+    ]
+    return fig, pd.DataFrame(table).round(3)
+
+
 def _seeds_and_interval(
     axis: Axes, values: pd.Series, place: float, interval: stats.Interval, scale: float = 1
 ) -> None:
