@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
@@ -344,6 +345,20 @@ class Chapter:
                 for label, part in data.groupby("line", sort=False)
             )
             + marked,
+            table=data,
+        )
+
+    def show_images(self, pictures: Mapping[str, np.ndarray], what: str, *, caption: str) -> None:
+        """Display small images that the notebook itself computed (see `figures.images`)."""
+        fig, data = figures.images(pictures, what)
+        ranges = "; ".join(
+            f"{row['image']} from {row['least']:g} to {row['most']:g}"
+            for row in data.to_dict("records")
+        )
+        figures.show(
+            fig,
+            caption=f"{caption} Computed by this notebook.",
+            alt=f"Small images of {what}: {ranges}",
             table=data,
         )
 
