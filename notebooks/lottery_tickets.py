@@ -159,7 +159,7 @@ quick = page.study.preset("quick")
 sample = runs.draw(datasets.load(quick.data).development, quick, page.study.cells[0], seed=0)
 net = train.initialized(lambda: models.mlp(sample.train, sample.classes, 300, 100), seed=0)
 random = variants.random_masks(net, 0.07, torch.Generator().manual_seed(0))
-config, pictures = train.Config(steps=200, batch_size=64, lr=0.003), {}
+config, pictures = train.Config(steps=300, batch_size=64, lr=0.01), {}
 for number, candidate in enumerate(method.rounds(net, left=0.07, count=5)):
     pictures[f"{method.share_left(net):.0%} left"] = survivors(method.masks(net))
     train.fit(candidate, sample.train, config, seed=number, optimizer=train.adam)
