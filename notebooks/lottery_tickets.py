@@ -339,7 +339,7 @@ Markdown(
 #
 # ### When to use it
 #
-# The price: one training a round, and some 190 lines, for a net whose zeros save nothing on usual
+# The price: one training a round, and some 180 lines, for a net whose zeros save nothing on usual
 # hardware unless its kernels are made for them. If what you want is an accurate net, spend the
 # steps on the dense one. If what you want is a small net, prune what you have trained, and retrain
 # it with the learning rate's schedule rewound, which the ablations compare with the ticket: it

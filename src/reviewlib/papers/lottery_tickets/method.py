@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from torch.nn.utils import parametrize
 
 Tensors = dict[str, Tensor]  # by the name of the layer
 Share = float | Mapping[str, float]
+Train = Callable[[nn.Module, int, int | None], None]
 
 
 class Mask(nn.Module):
@@ -58,11 +60,11 @@ def weights(model: nn.Module) -> Tensors:
 
 def masks(model: nn.Module) -> Tensors:
     """Return copies of the layers' masks; ones for a layer without."""
-    found = {name: torch.ones_like(weight) for name, weight in weights(model).items()}
-    for name, layer in layers(model).items():
-        if (mask := _mask(layer)) is not None:
-            found[name] = mask.mask.clone()
-    return found
+    own = {name: _mask(layer) for name, layer in layers(model).items()}
+    return {
+        name: torch.ones_like(weight) if own[name] is None else own[name].mask.clone()
+        for name, weight in weights(model).items()
+    }
 
 
 def prune(model: nn.Module, kept: Mapping[str, Tensor]) -> None:
@@ -82,11 +84,7 @@ def share_left(model: nn.Module) -> float:
 
 
 def magnitude_masks(
-    weights: Mapping[str, Tensor],
-    masks: Mapping[str, Tensor],
-    left: Share,
-    *,
-    together: bool = False,
+    weights: Tensors, masks: Tensors, left: Share, *, together: bool = False
 ) -> Tensors:
     """Return masks of the survivors that are largest in magnitude.
 
@@ -105,7 +103,8 @@ def magnitude_masks(
         kept = _largest(torch.cat([rank.flatten() for rank in ranks.values()]), left)
         parts = kept.split([rank.numel() for rank in ranks.values()])
         return {n: part.view_as(ranks[n]) for n, part in zip(ranks, parts, strict=True)}
-    return {n: _largest(rank, _of_layer(left, n)) for n, rank in ranks.items()}
+    shares = left if isinstance(left, Mapping) else dict.fromkeys(ranks, left)
+    return {name: _largest(rank, shares[name]) for name, rank in ranks.items()}
 
 
 def rounds(
@@ -127,9 +126,7 @@ def rounds(
     start = copy.deepcopy(model.state_dict())
     for number in range(1, count + 1):
         yield model
-        aim = {name: _of_layer(left, name) ** (number / count) for name in layers(model)}
-        if together:
-            aim = left ** (number / count)
+        aim = _power(left, number / count)
         kept = magnitude_masks(weights(model), masks(model), aim, together=together)
         if rewind:
             model.load_state_dict(start)
@@ -137,13 +134,7 @@ def rounds(
 
 
 def find_ticket(
-    model: nn.Module,
-    train: Callable[[nn.Module, int, int | None], None],
-    left: Share,
-    count: int,
-    *,
-    step: int = 0,
-    together: bool = False,
+    model: nn.Module, train: Train, left: Share, count: int, *, step: int = 0, **options: bool
 ) -> nn.Module:
     """Return the model as a ticket: pruned, its survivors as they were after `step` steps.
 
@@ -154,18 +145,16 @@ def find_ticket(
         left: share of the weights that is left in the end (see `magnitude_masks`).
         count: rounds of training and pruning.
         step: k, the step that survivors are rewound to; 0 is the paper's own ticket.
-        together: rank all layers as one.
+        options: of `rounds`.
     """
     if step:
         train(model, 0, step)
-    for candidate in rounds(model, left, count, together=together):
+    for candidate in rounds(model, left, count, **options):
         train(candidate, step, None)
     return model
 
 
-def one_shot(
-    model: nn.Module, train: Callable[[nn.Module, int, int | None], None], left: Share, **options
-) -> nn.Module:
+def one_shot(model: nn.Module, train: Train, left: Share, **options: Any) -> nn.Module:
     """Return the ticket that is found by pruning once (see `find_ticket`)."""
     return find_ticket(model, train, left, 1, **options)
 
@@ -175,8 +164,10 @@ def _mask(layer: nn.Module) -> Mask | None:
     return next((part for part in chain if isinstance(part, Mask)), None)
 
 
-def _of_layer(left: Share, name: str) -> float:
-    return left if isinstance(left, float) else left[name]
+def _power(left: Share, exponent: float) -> Share:
+    if isinstance(left, Mapping):
+        return {name: share**exponent for name, share in left.items()}
+    return left**exponent
 
 
 def _largest(ranks: Tensor, left: float) -> Tensor:
