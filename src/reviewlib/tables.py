@@ -65,7 +65,7 @@ def arms(study: Study, record: Record) -> pd.DataFrame:
             "role": arm.role,
             "why it is here": arm.note,
             "tuned over": ", ".join(arm.knobs),
-            "cost of a run": f"{cost[arm.name]:.2g}×",
+            "cost of a run": f"{cost[arm.name]:.2g}×" if cost[arm.name] > 0 else None,
         }
         for arm in study.arms
     )
@@ -212,20 +212,22 @@ def _of_first_cell(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
 def contrast_label(study: Study, out: Verdict) -> str:
     """Return what is compared: "SAM − SGD · clean labels"."""
     claim = out.claim
-    terms = _terms(study, claim)
+    terms = _terms(study, claim, " · ")
     if len(claim.contrast) > 2:
-        terms = f"{study.arm(claim.contrast[0][1]).label}, interaction"
-    early = ", stopped early" if claim.metric.startswith("early") else ""
-    return f"{terms} · {study.cell(claim.contrast[0][2]).label}{early}"
+        _, arm, cell = claim.contrast[0]
+        terms = f"{study.arm(arm).label}, interaction · {study.cell(cell).label}"
+    return terms + (", stopped early" if claim.metric.startswith("early") else "")
 
 
-def _terms(study: Study, claim: Claim) -> str:
-    """Return a contrast in words: "SAM − SGD, twice the steps"."""
+def _terms(study: Study, claim: Claim, separator: str) -> str:
+    """Return a contrast in words: "SAM − SGD, twice the steps" and the cell, or a cell a term."""
+    one_cell = len({cell for _, _, cell in claim.contrast}) == 1
     terms = " ".join(
         f"{'+' if weight > 0 else units.MINUS} {study.arm(arm).label}"
-        for weight, arm, _ in claim.contrast
-    )
-    return terms.removeprefix("+ ")
+        + ("" if one_cell else f" ({study.cell(cell).label})")
+        for weight, arm, cell in claim.contrast
+    ).removeprefix("+ ")
+    return f"{terms}{separator}{study.cell(claim.contrast[0][2]).label}" if one_cell else terms
 
 
 def _contrast(out: Verdict) -> dict[str, str]:
@@ -272,6 +274,5 @@ def _reported(claim: Claim) -> str:
 def _test(study: Study, claim: Claim) -> str:
     if claim.kind == "out of scope":
         return f"none here: {claim.why}"
-    cell = study.cell(claim.contrast[0][2]).label
     margin = units.with_unit(claim.margin, claim.metric, claim.scale)
-    return f"{_terms(study, claim)}, {cell}; margin {margin} ({claim.margin_reason})"
+    return f"{_terms(study, claim, ', ')}; margin {margin} ({claim.margin_reason})"

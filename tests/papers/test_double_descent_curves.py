@@ -1,8 +1,9 @@
 import pandas as pd
 import pytest
 
-from reviewlib import chapter, figures, stats, study
+from reviewlib import chapter, figures, stats, study, tables
 from reviewlib.papers.double_descent import curves
+from reviewlib.verdicts import Verdict
 
 
 @pytest.fixture
@@ -65,3 +66,15 @@ def test_a_page_shows_lines_with_their_marks(rows, monkeypatch):
     assert shown[0]["alt"].endswith("plain from 39.2 to 39.2, at most 39.2; threshold at 16")
     assert "threshold" not in shown[1]["alt"]
     figures.plt.close("all")
+
+
+def test_a_contrast_of_sizes_names_both():
+    of = study.find("double_descent")
+    claims = {claim.name: Verdict(claim, None) for claim in of.claims}
+    assert tables.contrast_label(of, claims["early-peak"]) == (
+        "No penalty (width 8, 20% wrong labels) \N{MINUS SIGN} "
+        "No penalty (width 48, 20% wrong labels), stopped early"
+    )
+    assert tables.contrast_label(of, claims["penalty-widest"]) == (
+        "Tuned penalty \N{MINUS SIGN} No penalty · width 256, 20% wrong labels"
+    )
