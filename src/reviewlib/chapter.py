@@ -330,11 +330,12 @@ class Chapter:
         y: str,
         *,
         caption: str,
-        marks: Mapping[str, float] | None = None,
+        marks: Mapping[str, float | None] | None = None,
     ) -> None:
-        """Display lines over a numeric axis, with vertical marks (see `figures.over`)."""
-        fig, data = figures.over(lines, x, y, marks or {})
-        marked = "".join(f"; {label} at {at:g}" for label, at in (marks or {}).items())
+        """Display lines over a numeric axis and the marks that have a place (`figures.over`)."""
+        placed = {label: at for label, at in (marks or {}).items() if at is not None}
+        fig, data = figures.over(lines, x, y, placed)
+        marked = "".join(f"; {label} at {at:g}" for label, at in placed.items())
         figures.show(
             fig,
             caption=f"{caption} The band is the 95% interval of the mean over seeds. {self._stamp}",

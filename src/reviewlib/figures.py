@@ -18,7 +18,7 @@ import seaborn as sns
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogFormatter, LogLocator
 
 from reviewlib import stats, units
 from reviewlib.records import Record
@@ -379,7 +379,9 @@ def over(
     for (label, at), style in zip(marks.items(), ("--", ":", "-."), strict=False):
         axis.axvline(at, color=MUTED, linestyle=style, label=label)
     axis.set(xscale="log", xlabel=x, ylabel=y)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter("")
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     return fig, pd.DataFrame(table)
 

@@ -7,7 +7,7 @@ import torch
 from sklearn.linear_model import LinearRegression, Ridge
 from torch.nn import functional as F
 
-from reviewlib import data, ragged, records, runs, stages, study, train
+from reviewlib import data, ragged, records, runs, stages, train
 from reviewlib.papers.double_descent import claims
 from reviewlib.papers.double_descent import study as trial
 from reviewlib.papers.double_descent.method import (
@@ -245,7 +245,3 @@ def test_peak_and_minimum_stand_where_tuning_seeds_put_them(preset):
 def test_the_quick_preset_trains_no_net():
     quick = STUDY.preset("quick")
     assert {cell.split("-")[0] for cell in quick.cells} == {"features", "samples"}
-
-
-def test_the_study_is_found():
-    assert "double_descent" in study.found()

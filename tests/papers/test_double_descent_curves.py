@@ -61,10 +61,11 @@ def test_a_page_shows_lines_with_their_marks(rows, monkeypatch):
     page = chapter.Chapter(of, of.preset("quick"), "cpu")
     lines = {"plain": curves.errors(rows, "plain", ["width-8-noisy"], "width")}
     page.show_over(lines, "width", "test error, %", caption="Errors.", marks={"threshold": 16})
+    page.show_over(lines, "width", "test error, %", caption="Errors.", marks={"threshold": None})
     page.show_over(lines, "width", "test error, %", caption="Errors.")
     assert shown[0]["caption"].startswith("Errors. The band") and "Stamp." in shown[0]["caption"]
     assert shown[0]["alt"].endswith("plain from 39.2 to 39.2, at most 39.2; threshold at 16")
-    assert "threshold" not in shown[1]["alt"]
+    assert "threshold" not in shown[1]["alt"] + shown[2]["alt"]
     figures.plt.close("all")
 
 
