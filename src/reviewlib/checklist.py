@@ -36,8 +36,10 @@ def _before(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
     both = base.merge(record.floor, on=["cell", "seed"], suffixes=("", "_floor"))
     lead = (both["accuracy"] - both["accuracy_floor"]).groupby(both["cell"]).mean().min()
     roles = {arm.role for arm in study.arms} | set(study.not_applicable)
-    trials = record.trials.groupby(["arm", "cell"]).size()
-    edges = sum(bool(knobs) for knobs in record.trials["edges"])
+    core = {arm.name for arm in study.arms if arm.role in CORE_ROLES}
+    tuned = record.trials[record.trials["arm"].isin(core)]
+    trials = tuned.groupby(["arm", "cell"]).size()
+    edges = sum(bool(knobs) for knobs in tuned["edges"])
     folds = record.preset["seeds"]
     final = study.seeds(study.preset(record.preset["name"]))
     return [
@@ -69,8 +71,8 @@ def _before(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
         (
             "4. Equal tuning",
             trials.nunique() == 1 and int(trials.iloc[0]) >= 8,
-            f"{trials.iloc[0]} trials an arm and cell; {edges} of {len(trials)} chosen settings "
-            "lie at an edge of their range and are flagged",
+            f"{trials.iloc[0]} trials a core arm and cell; {edges} of {len(trials)} chosen "
+            "settings lie at an edge of their range and are flagged",
         ),
         (
             "5. Cost counted and measured",

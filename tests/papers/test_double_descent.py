@@ -7,7 +7,7 @@ import torch
 from sklearn.linear_model import LinearRegression, Ridge
 from torch.nn import functional as F
 
-from reviewlib import data, ragged, records, runs, stages, train
+from reviewlib import checklist, data, ragged, records, runs, stages, train
 from reviewlib.papers.double_descent import claims
 from reviewlib.papers.double_descent import study as trial
 from reviewlib.papers.double_descent.method import (
@@ -221,9 +221,8 @@ def test_a_pruned_net_keeps_its_largest_weights_and_starts_again_from_the_first_
         assert (weight - first[name])[kept].abs().max() <= trial.LR * 1.01
 
 
-@pytest.mark.parametrize("preset", ["laptop"])
-def test_peak_and_minimum_stand_where_tuning_seeds_put_them(preset):
-    trials = records.load("double_descent", preset).trials
+def test_peak_and_minimum_stand_where_tuning_seeds_put_them():
+    trials = records.load("double_descent", "laptop").trials
     scores = trials[trials["arm"] == "plain"].set_index("cell")["accuracy"]
 
     def by(knob, values):
@@ -240,6 +239,22 @@ def test_peak_and_minimum_stand_where_tuning_seeds_put_them(preset):
     assert min(features, key=features.get) == claims.JUST
     assert best(features, claims.JUST) == claims.FEW
     assert best(samples, 1.0) == claims.SCARCE
+    pruned = trials[trials["arm"] == "pruned"].set_index("cell")["accuracy"]
+    assert pruned.idxmin() == claims.cell_name("kept", claims.SPARSE_PEAK)
+
+
+def test_equal_tuning_is_asked_of_core_arms_alone():
+    record = records.load("double_descent", "laptop")
+    rules = checklist.checklist(STUDY, record).set_index("rule of the protocol")
+    assert rules.loc["4. Equal tuning", "here"] == "met"
+    assert rules.loc["4. Equal tuning", "because"].startswith("8 trials a core arm and cell")
+    assert (record.trials["arm"] == "plain").sum() == len(names_of("plain"))
+
+
+def names_of(arm):
+    """The cells of the laptop preset that an arm is run in."""
+    cells = STUDY.cells_of(STUDY.preset("laptop"))
+    return [cell.name for cell in cells if STUDY.arm(arm) in STUDY.arms_in(cell)]
 
 
 def test_the_quick_preset_trains_no_net():

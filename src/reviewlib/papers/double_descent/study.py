@@ -43,18 +43,20 @@ STACK = 10
 FIND = 0.3
 # Validation looks, in percent of the steps: dense where early stopping would stop.
 LOOKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)
+LABELS = {CLEAN: (0.0, "clean labels"), NOISY: (0.2, "20% wrong labels")}
 
 
-def cells_over(knob: str, values: tuple, noise: str, words: str, **fields) -> tuple[Cell, ...]:
-    """Return a cell for every value of what is swept, named by `cell_name`."""
-    fixed = fields.pop("fixed", {})
-    share, labels = {CLEAN: (0.0, "clean labels"), NOISY: (0.2, "20% wrong labels")}[noise]
+def cells_over(
+    knob: str, values: tuple, noise: str, words: str, held: Mapping[str, float], **fields
+) -> tuple[Cell, ...]:
+    """Return a cell for every value of what is swept; `held` is what they hold besides."""
+    share, labels = LABELS[noise]
     return tuple(
         Cell(
             cell_name(knob, value, noise),
             f"{words.format(value)}, {labels}",
             label_noise=share,
-            fixed={**fixed, knob: value},
+            fixed={**held, knob: value},
             **fields,
         )
         for value in values
@@ -70,20 +72,16 @@ def names(*knobs: str, noise: str | None = None) -> tuple[str, ...]:
     )
 
 
-RANDOM = {"samples": 1.0}
+AS_MANY_SAMPLES, AS_MANY_FEATURES = {"samples": 1.0}, {"features": 1.0}
 CELLS = (
-    *cells_over("features", FEATURES, NOISY, "{:g}n random features", fixed=RANDOM),
-    *cells_over("features", FEATURES, CLEAN, "{:g}n random features", fixed=RANDOM),
-    *cells_over(
-        "samples", SAMPLES, NOISY, "n random features, {:g}n samples", fixed={"features": 1.0}
-    ),
-    *cells_over("width", WIDTHS, NOISY, "width {}", stack=STACK, ragged=NOISY),
-    *cells_over("width", CLEAN_WIDTHS, CLEAN, "width {}", stack=STACK, ragged=CLEAN),
-    *cells_over("steps", STEPS, NOISY, "{:g} of the steps", fixed={"width": WIDEST}, stack=STACK),
-    *cells_over(
-        "kept", KEPT, NOISY, "{:g} of the weights", fixed={"width": PRUNED_WIDTH}, stack=STACK
-    ),
-    *cells_over("channels", CHANNELS, NOISY, "{} channels"),
+    *cells_over("features", FEATURES, NOISY, "{:g}n random features", AS_MANY_SAMPLES),
+    *cells_over("features", FEATURES, CLEAN, "{:g}n random features", AS_MANY_SAMPLES),
+    *cells_over("samples", SAMPLES, NOISY, "n random features, {:g}n samples", AS_MANY_FEATURES),
+    *cells_over("width", WIDTHS, NOISY, "width {}", {}, stack=STACK, ragged=NOISY),
+    *cells_over("width", CLEAN_WIDTHS, CLEAN, "width {}", {}, stack=STACK, ragged=CLEAN),
+    *cells_over("steps", STEPS, NOISY, "{:g} of the steps", {"width": WIDEST}, stack=STACK),
+    *cells_over("kept", KEPT, NOISY, "{:g} of the weights", {"width": PRUNED_WIDTH}, stack=STACK),
+    *cells_over("channels", CHANNELS, NOISY, "{} channels", {}),
 )
 MODEL_WISE = names("features", "samples")
 NETS = names("width", "steps", "kept")
