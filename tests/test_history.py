@@ -100,13 +100,15 @@ def test_without_valid_records_nothing_has_changed(package):
     assert changed([row | stale for row in ROWS]) == []
 
 
-def test_turns_pair_every_entry_with_the_one_before(package):
+def test_events_are_what_was_recorded_together_the_latest_first(package):
     entries = keep(ROWS, [ROW | {"verdict": "inconclusive"}, OUT])
-    found = [(before and before.verdict, now.verdict) for before, now in history.turns(entries)]
+    found = [
+        [(before and before.verdict, now.verdict) for before, now in event]
+        for event in history.events(entries)
+    ]
     assert found == [
-        (None, "supported"),
-        (None, "out of scope"),
-        ("supported", "inconclusive"),
+        [("supported", "inconclusive")],
+        [(None, "supported"), (None, "out of scope")],
     ]
 
 

@@ -13,11 +13,14 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from reviewlib import execution
 from reviewlib.directives import chapter_link, executed_copy, line, measured, plain_table
 
 if TYPE_CHECKING:
     from reviewlib.history import Entry
     from reviewlib.study import Claim, Study
+
+    Event = list[tuple[Entry | None, Entry]]
 
 # The versions that a record's numbers depend on most.
 SHOWN = ("torch", "python", "numpy")
@@ -113,12 +116,12 @@ class VerdictHistory(SphinxDirective):
     """When verdicts changed, at which commit, and why."""
 
     def run(self) -> list[nodes.Node]:
-        """Return a table a study that has a history.
+        """Return, a study that has a history, each change with its reason and a table.
 
         Raises:
             docutils.utils.DirectiveError: a history is damaged.
         """
-        from reviewlib import history, study, tables
+        from reviewlib import history, study
 
         self.env.note_reread()
         found: list[nodes.Node] = []
@@ -127,9 +130,17 @@ class VerdictHistory(SphinxDirective):
                 entries = history.read(of.name)
             except history.HistoryError as error:
                 raise self.error(str(error)) from error
-            if entries:
-                found += [_heading(self.env, of), _html(tables.markup(turns(of, entries)))]
+            for event in history.events(entries):
+                found += self._event(of, event)
         return found or [nodes.paragraph("", "No verdict has been recorded yet.")]
+
+    def _event(self, of: Study, event: Event) -> list[nodes.Node]:
+        from reviewlib import tables
+
+        now = event[0][1]
+        when = f", {now.date}, commit {now.commit[:7]}, {now.preset} records, numerics "
+        heading = _heading(self.env, of, f"{when}{now.numerics}: {now.why}")
+        return [heading, _html(tables.markup(turns(of, event)))]
 
 
 def last_execution(app: Sphinx, name: str) -> str:
@@ -138,10 +149,10 @@ def last_execution(app: Sphinx, name: str) -> str:
     if not copy.exists():
         return "not executed yet"
     try:
-        timed = json.loads(copy.with_name("times.json").read_text(encoding="utf8"))[name]
-        took = duration(timed["seconds"])
-        return f"last executed {timed['finished']}, {timed['cells']} cells in {took}"
-    except (OSError, ValueError, TypeError, LookupError):
+        run = execution.last_runs(Path(app.srcdir))[name]
+        took = duration(run["seconds"])
+        return f"last executed {run['finished'][:10]}, {run['cells']} cells in {took}"
+    except (ValueError, TypeError, LookupError):  # a run of another version, or an edited file
         return "executed; when, and how long it took, is not known"
 
 
@@ -153,41 +164,37 @@ def side_by_side(rows: list[dict[str, Any]]) -> pd.DataFrame:
     )
 
 
-def _stored(row: dict[str, Any]) -> list[str | None]:
+def _stored(row: dict[str, Any]) -> list[str]:
     seconds, versions = row["cpu_seconds"], row["versions"] or {}
-    return [
+    found = [
         f"{row['state']}: {row['why']}" if row["why"] else row["state"],
         row["date"],
         row["commit"],
         row["device"],
-        None if seconds is None else f"{seconds:,.0f} s",
-        ", ".join(f"{name} {versions[name]}" for name in SHOWN if name in versions) or None,
+        seconds and f"{seconds:,.0f} s",
+        ", ".join(f"{name} {versions[name]}" for name in SHOWN if name in versions),
     ]
+    return [text or "–" for text in found]
 
 
-def turns(of: Study, entries: list[Entry]) -> pd.DataFrame:
-    """Return a study's history of verdicts, the newest first."""
-    from reviewlib import history
-
+def turns(of: Study, event: Event) -> pd.DataFrame:
+    """Return what each verdict was before an event and after it."""
     claims = {claim.name: claim for claim in of.claims}
     return pd.DataFrame(
         {
             "claim": claims[now.claim].statement if now.claim in claims else now.claim,
-            "from": (before.verdict or "no verdict") if before else None,
+            "from": (before.verdict or "no verdict") if before else "–",
             "to": now.verdict or "no verdict",
             "measured": _effect(now, claims.get(now.claim)),
-            "records": f"{now.preset}, numerics {now.numerics}",
-            "when": f"{now.date}, commit {now.commit[:7]}",
-            "why": now.why,
         }
-        for before, now in reversed(history.turns(entries))
+        for before, now in event
     )
 
 
-def _effect(entry: Entry, claim: Claim | None) -> str | None:
+def _effect(entry: Entry, claim: Claim | None) -> str:
     """Return an entry's effect and interval, whose unit only its claim knows."""
     if entry.mean is None or claim is None:
-        return None
+        return "–"
     mean, interval = measured(vars(entry) | {"metric": claim.metric, "scale": claim.scale})
     return f"{mean} {interval}, n = {entry.n}"
 

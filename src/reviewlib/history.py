@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def changes(past: Iterable[Entry], rows: Sequence[Mapping[str, Any]]) -> list[di
     today = {row["claim"]: row for row in rows}
     gone = [_without_verdict(claim, rows[0]) for claim in last if claim not in today]
     return [
-        _finding(row) for row in (*rows, *gone) if _says(row) != last.get(row["claim"], _NO_VERDICT)
+        _finding(row) for row in (*rows, *gone) if _says(row) != last.get(row["claim"], (None,))
     ]
 
 
@@ -147,17 +148,18 @@ def append(
     return path
 
 
-def turns(entries: Iterable[Entry]) -> list[tuple[Entry | None, Entry]]:
-    """Return every entry after the one that the claim had before, None for its first."""
+def events(entries: Iterable[Entry]) -> list[list[tuple[Entry | None, Entry]]]:
+    """Return the changes that were recorded together, the latest first.
+
+    An entry comes after the one that its claim had before, None for its first.
+    """
     last: dict[str, Entry] = {}
-    found = []
+    pairs = []
     for entry in entries:
-        found.append((last.get(entry.claim), entry))
+        pairs.append((last.get(entry.claim), entry))
         last[entry.claim] = entry
-    return found
-
-
-_NO_VERDICT = (None,)
+    together = groupby(pairs, key=lambda pair: (pair[1].date, pair[1].commit, pair[1].why))
+    return [list(part) for _, part in together][::-1]
 
 
 def _says(row: Mapping[str, Any]) -> tuple[Any, ...]:
