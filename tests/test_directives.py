@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import smallbook
@@ -222,6 +223,12 @@ def test_the_history_tells_from_what_to_what_and_why_the_newest_first(status):
         *("withdrawn", "–", badge("supported"), "–"),
         *("The method is better.", "–", badge("inconclusive"), measured),
     ]
+
+
+def test_a_private_book_does_not_pass_the_published_history_off_as_its_own():
+    private = SimpleNamespace(config=SimpleNamespace(other_data="digits"))
+    (said,) = exhibits.VerdictHistory.run(private)
+    assert said.astext() == "Verdicts on other data than the book's have no history."
 
 
 def test_a_damaged_history_warns_and_leaves_the_pages(status):

@@ -123,6 +123,8 @@ class VerdictHistory(SphinxDirective):
         """
         from reviewlib import history, study
 
+        if self.config.other_data:
+            return [nodes.paragraph("", "Verdicts on other data than the book's have no history.")]
         self.env.note_reread()
         found: list[nodes.Node] = []
         for of in map(study.find, study.found()):
