@@ -7,7 +7,7 @@ import pytest
 import toy
 from typer.testing import CliRunner
 
-from reviewlib import cli, engines, execution, publish, records, study, train
+from reviewlib import cli, engines, execution, ledger, publish, records, study, train
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -22,7 +22,10 @@ def toy_study(monkeypatch):
     monkeypatch.setattr(study, "find", lambda name: toy.study())
 
 
-@pytest.mark.parametrize("command", ["list", "study", "verdicts", "execute", "build", "pair"])
+COMMANDS = ["list", "study", "verdicts", "execute", "build", "pair", "new", "check"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command):
     assert command in call("--help").stdout
     done = call(command, "--help")
@@ -81,7 +84,7 @@ def test_an_interrupted_study_says_how_to_go_on(toy_study, monkeypatch, tmp_path
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("study", "nothing"), "no study is called 'nothing'; there are: sam"),
+        (("study", "nothing"), "no study is called 'nothing'; there are: double_descent"),
         (("study", "sam", "--preset", "huge"), "no preset 'huge'; it has quick, laptop, gpu"),
         (("study", "sam", "--device", "tpu"), "device must be 'auto', 'cpu' or 'cuda'"),
         (("execute", "--root", "/nowhere"), "no _config.yml in /nowhere"),
@@ -115,9 +118,11 @@ def test_verdicts_without_valid_records_fail(toy_study):
 
 
 def test_the_list_as_json_has_what_other_tools_rely_on():
-    (row,) = json.loads(call("list", "--json").stdout)
-    assert row["paper"] == "sam" and {"quick", "laptop"} <= set(row["presets"])
-    assert 0 < row["quick_seconds"] <= 45 and row["title"]
+    rows = json.loads(call("list", "--json").stdout)
+    assert [row["paper"] for row in rows] == study.found()
+    for row in rows:
+        assert {"quick", "laptop"} <= set(row["presets"])
+        assert 0 < row["quick_seconds"] <= 45 and row["title"]
 
 
 def test_an_unwritable_place_is_named_before_anything_runs(toy_study, monkeypatch, tmp_path):
@@ -182,3 +187,17 @@ def test_a_build_that_fails_says_why(monkeypatch):
     monkeypatch.setattr(publish, "build", fails)
     done = call("build")
     assert done.exit_code == 1 and "[brackets] survive" in done.stderr
+
+
+def test_other_data_do_not_get_into_the_book_as_a_parameter():
+    done = call("build", "-p", "data=cifar10")
+    assert done.exit_code == 2 and "--data makes a private one" in done.output
+
+
+def test_verdicts_print_what_looks_like_markup_as_it_is(toy_study, monkeypatch):
+    row = dict.fromkeys(("commit", "mean", "lo", "hi", "n", "reason", "numerics"))
+    row |= {"paper": "toy", "claim": "[/x]", "preset": "laptop", "device": "[/y]"}
+    row |= {"verdict": "inconclusive", "stale": False, "metric": "accuracy", "scale": "difference"}
+    monkeypatch.setattr(ledger, "entries", lambda name: [row])
+    done = call("verdicts")
+    assert "[/x]" in done.output and "[/y]" in done.output

@@ -46,7 +46,7 @@ def test_the_key_leaves_out_what_no_output_follows_from(package):
 
 
 def test_only_modules_that_exist_are_left_out_of_the_key():
-    assert {path.name for path in digests.PACKAGE.glob("*.py")} >= digests.OUTSIDE_NOTEBOOKS
+    assert {path.name for path in digests.PACKAGE.rglob("*.*")} >= digests.OUTSIDE_NOTEBOOKS
 
 
 def test_the_digest_of_the_book_follows_its_files_and_not_its_logs(package, tmp_path_factory):

@@ -13,6 +13,7 @@ import typer
 from rich import progress
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from reviewlib.ipynb import CELL_SECONDS, NOTEBOOK_SECONDS
 
@@ -230,7 +231,8 @@ def _verdict_table(rows: list[dict]) -> Table:
     from reviewlib import units
 
     made = [str(rows[0][key]) for key in ("preset", "device", "commit") if rows[0][key]]
-    table = Table(title=f"{rows[0]['paper']}: {', '.join(made)}", title_justify="left")
+    title = Text(f"{rows[0]['paper']}: {', '.join(made)}")
+    table = Table(title=title, title_justify="left")
     for heading in ("claim", "effect", "interval", "n", "verdict"):
         table.add_column(heading, overflow="fold")
     for row in rows:
@@ -240,7 +242,7 @@ def _verdict_table(rows: list[dict]) -> Table:
             lo, hi = (units.effect(row[key], *of) for key in ("lo", "hi"))
             shown = [units.with_unit(row["mean"], *of), f"{lo} to {hi}", str(row["n"])]
         word = row["verdict"] or ("no valid records" if row["stale"] else "exploratory")
-        table.add_row(row["claim"], *shown, word)
+        table.add_row(*map(Text, (row["claim"], *shown, word)))
     return table
 
 
@@ -291,11 +293,13 @@ def build(
     """Execute what changed and build the book; the last line says which file to open."""
     from reviewlib import publish
 
-    book = _root(root)
+    book, parameters = _root(root), _pairs(parameter)
+    if "data" in parameters:
+        raise fail("the book is about its own data; --data makes a private one on yours", 2)
     with _reporting(book, as_json) as report:
         options = {
             "jobs": jobs,
-            "parameters": _pairs(parameter),
+            "parameters": parameters,
             "force": force,
             "cell_seconds": cell_timeout,
             "seconds": timeout,

@@ -12,16 +12,20 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parent
-# Modules that shape the command line and the site, but no output of a notebook.
+# What shapes the command line and the site, but no output of a notebook.
 OUTSIDE_NOTEBOOKS = {
     "bookext.py",
     "cli.py",
+    "contract.py",
     "digests.py",
     "directives.py",
+    "drafts.py",
     "execution.py",
     "exhibits.py",
     "faults.py",
     "forecast.py",
+    "history.json",
+    "history.py",
     "ipynb.py",
     "pairing.py",
     "processes.py",

@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from reviewlib import papers
+from reviewlib import papers, schema
 from reviewlib.verdicts import GAIN_VERDICTS
 
 WORDS = (*GAIN_VERDICTS, "out of scope", None)
@@ -89,7 +89,7 @@ def read(study: str) -> list[Entry]:
         return []
     entries: list[Entry] = []
     try:
-        rows = json.loads(path.read_text(encoding="utf8"))
+        rows = schema.read(path)
         if not isinstance(rows, list):
             raise ValueError(f"a history is a list, got {type(rows).__name__}")
         for fields in rows:
