@@ -114,10 +114,11 @@ toy = {
 # %%
 fig, table = figures.over(toy, "features", "mean squared error", {"examples": 30})
 fig.axes[0].set_yscale("log")
+fig.axes[0].yaxis.set_major_formatter("{x:g}")
 figures.show(
     fig,
     caption="Toy: error on new examples against the number of features, mean and 95% interval over "
-    "20 draws. Without a penalty it peaks where features and examples are equally many.",
+    "20 draws. The line marks as many features as examples.",
     alt="Line chart: the error without a penalty peaks at 30 features, with one it does not.",
     table=table,
 )
@@ -189,9 +190,10 @@ display(HTML(tables.folded(f"All {len(shown)} tuning trials", shown)), page.sett
 #
 # First the nets, over their width. The dashed line marks the threshold as it was measured: the
 # smallest width whose error on its own training labels is at most 10%, the paper's choice of
-# small. Then the random features, where the line marks the number at which they fit any labels
-# whatever: their measured rank reaches the number of samples. Last the random features' other
-# axis: their number is fixed, and the samples grow through it.
+# small. Then the random features, where the line marks the number at which they fit (nearly) any
+# labels: their measured rank reaches the number of samples, but for a unit or two that is dead on
+# all of them. Last the random features' other axis: their number is fixed, and the samples grow
+# through it.
 
 # %%
 rows, wide = page.record.rows, trial.names("width", noise="noisy")
@@ -218,7 +220,7 @@ features = {
 }
 cells = trial.names("features", noise="noisy")
 short = curves.errors(rows, "plain", cells, "features", "complexity").groupby(level=0).mean()
-marks = {"complexity reaches n": method.threshold(short, epsilon=0.0)}
+marks = {"rank at least 99% of n": method.threshold(short, epsilon=1.0)}
 text = "Random features, by their number as a multiple of the samples; noisy: 20% wrong labels."
 page.show_over(features, "features / samples", "test error, %", caption=text, marks=marks)
 
@@ -297,8 +299,8 @@ Markdown(
     f"**{page.verdict('more-data')}**; no loss at the peak once the penalty is tuned, "
     f"**{page.verdict('penalty')}**. What the peak is worth in practice: at its width a tuned "
     f"penalty is worth {page.says('penalty-at-peak')}, and in the widest net, which has no peak to "
-    f"avoid, {page.says('penalty-widest')}. Stopped early, the loss from the first minimum to the "
-    f"peak is {page.says('early-peak')}. The price: one hyperparameter and "
+    f"avoid, {page.says('penalty-widest')}. Stopped early, going from the first minimum to the "
+    f"peak costs {page.says('early-peak')}; a negative cost is a gain. The price: one hyperparameter and "
     f"{page.record.preset['trials']} trials of it a size here; early stopping needs none."
 )
 
