@@ -300,8 +300,8 @@ Markdown(
     f"**{page.verdict('penalty')}**. What the peak is worth in practice: at its width a tuned "
     f"penalty is worth {page.says('penalty-at-peak')}, and in the widest net, which has no peak to "
     f"avoid, {page.says('penalty-widest')}. Stopped early, going from the first minimum to the "
-    f"peak costs {page.says('early-peak')}; a negative cost is a gain. The price: one hyperparameter and "
-    f"{page.record.preset['trials']} trials of it a size here; early stopping needs none."
+    f"peak costs {page.says('early-peak')}; a negative cost is a gain. The price: one "
+    f"hyperparameter and {page.record.preset['trials']} trials of it a size here; early stopping needs none."
 )
 
 # %% [markdown]
@@ -343,8 +343,7 @@ Markdown(
 #    examples.
 # 8. Our reading: the training error that counts as small is 10%, the deep paper's own heuristic,
 #    on the noisy training labels.
-# 9. Pruning is one-shot, by layer, after three tenths of the steps; the paper on it prunes in
-#    rounds.
+# 9. Pruning is one-shot, by layer, after three tenths of the steps.
 #
 # ### What would change our mind
 #
