@@ -267,10 +267,11 @@ display(page.contrasts(*names))
 # %% [markdown]
 # ## In combination
 #
-# The previous chapter's tool walks along this one's axis: a net wider than the peak's is trained
-# for a while, its largest weights are put back to where they began, and these alone are trained to
-# the end. Keeping fewer and fewer of them leads back through the threshold. If sparsity is just
-# another way to be small, the error should rise on the way to the threshold and fall beyond it.
+# [Pruning](lottery_tickets.ipynb) walks along this page's axis too: a net wider than the peak's is
+# trained for a while, its largest weights are put back to where they began, and these alone are
+# trained to the end. Keeping fewer and fewer of them leads back through the threshold. If sparsity
+# is just another way to be small, the error should rise on the way to the threshold and fall beyond
+# it.
 
 # %%
 dense = [claims.cell_name("width", claims.PRUNED_WIDTH)]
@@ -301,7 +302,8 @@ Markdown(
     f"penalty is worth {page.says('penalty-at-peak')}, and in the widest net, which has no peak to "
     f"avoid, {page.says('penalty-widest')}. Stopped early, going from the first minimum to the "
     f"peak costs {page.says('early-peak')}; a negative cost is a gain. The price: one "
-    f"hyperparameter and {page.record.preset['trials']} trials of it a size here; early stopping needs none."
+    f"hyperparameter and {page.record.preset['trials']} trials of it a size here; early stopping "
+    "needs none."
 )
 
 # %% [markdown]
