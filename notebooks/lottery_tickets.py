@@ -278,8 +278,8 @@ Markdown(
 # one below and one above what the dense net prefers. And the reviewer's question: are bigger nets
 # better because they hold more tickets? Then a ticket should be the better, the wider the net that
 # it was found in, with the number of its weights held equal. Three widths, each with its own tuned
-# learning rate, pruned to about as many weights at about the same rate, so that a wider net also has
-# more rounds. The last line is what the width does for the dense net itself.
+# learning rate, pruned to about as many weights at about the same rate, so that a wider net also
+# has more rounds. The last line is what the width does for the dense net itself.
 
 # %%
 elsewhere = ("initialization-slow", "initialization-fast", "wider", "narrower", "wider-dense")

@@ -80,7 +80,7 @@ def protocol(study: Study, record: Record) -> pd.DataFrame:
         "training images a run": f"{sizes['train']:,}, another subset for every seed",
         "validation images a run": f"{sizes['validation']:,}, with the same label noise",
         "test images": f"{sizes['seeds']} disjoint folds of the test set, one a seed",
-        "steps × batch": f"{sizes['steps']:,} × {sizes['batch_size']}, unless an arm says otherwise",
+        "steps × batch": f"{sizes['steps']:,} × {sizes['batch_size']}, unless an arm differs",
         "trials an arm and cell": f"{sizes['trials']}, from one Sobol sequence",
         "tuning seeds": f"{sizes['tuning_seeds']}, used for nothing else",
         "final seeds": f"{sizes['seeds']}, the same for every arm",
