@@ -94,7 +94,7 @@ def _after(study: Study, record: Record, folder: Path | None) -> list[tuple[str,
     diverged = int(rows["diverged_at"].notna().sum())
     level = units.percent(stats.simultaneous_level(len(study.primary)))
     primary = [verdicts.judge(c, rows, len(study.primary)) for c in study.primary]
-    combined = any(arm.role == "combination" for arm in study.arms)
+    combined = [arm.label for arm in study.arms if arm.role == "combination"]
     return [
         (
             "6. Paired seeds",
@@ -117,7 +117,11 @@ def _after(study: Study, record: Record, folder: Path | None) -> list[tuple[str,
             "by reviewlib.verdicts, from the rows of the record",
         ),
         _controls(study, record),
-        ("11. Combination", combined, "a 2 × 2 with the simple alternative, interaction shown"),
+        (
+            "11. Combination",
+            bool(combined),
+            f"with another method: {'; '.join(combined) or 'no arm is'}",
+        ),
         ("11. Shift", None, "no claim of this chapter is about another distribution"),
         _scale(study, record, folder),
     ]
