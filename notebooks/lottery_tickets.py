@@ -54,12 +54,13 @@ page.claims()
 #   which is a large one, Liu et al. saw no gain of a ticket's initial weights over new ones
 #   {cite}`liu2019`. So every arm here has a learning rate of its own, and two fixed ones are
 #   compared besides.
-# - **Later work by the authors.** Large nets hold no tickets at their initialization, but do a
-#   little later: survivors are rewound to a step after the first ones, from which on two trainings
-#   with different batch orders end in one valley {cite}`frankle2020`. Rewinding only the learning
-#   rate, and keeping the weights, does as well or better, and both beat fine-tuning
-#   {cite}`renda2020`. The large learning rate seems to be the reason: with it, even randomly pruned
-#   nets can beat magnitude pruning with plain fine-tuning {cite}`le2021`.
+# - **Later work by the authors.** In large nets pruning in rounds finds no matching subnet at the
+#   initialization, but it does a little later: survivors are rewound to a step after the first
+#   ones, from which on two trainings with different batch orders end in one valley
+#   {cite}`frankle2020`. Rewinding only the learning rate, and keeping the weights, does as well or
+#   better, and both beat fine-tuning {cite}`renda2020`. The large learning rate seems to be the
+#   reason: with it, even randomly pruned nets can beat magnitude pruning with plain fine-tuning
+#   {cite}`le2021`.
 # - **Later work on the reason.** Of an initial weight, its sign matters more than its size, and the
 #   mask by itself, on weights that were never trained, is far better than chance {cite}`zhou2019`;
 #   nets whose masks alone are learned can be good {cite}`ramanujan2020`.
@@ -72,10 +73,10 @@ page.claims()
 #   notebooks mask the weights once and let momentum or weight decay bring them back. Tests of this
 #   book look for both.
 # - **Earlier reviews.** One of the reviews that this book grew out of asks why bigger nets learn
-#   better if the ticket in them must be harder to find, and answers that they hold more tickets, as
-#   someone with many lottery tickets wins more often; neither that nor its explanation of double
-#   descent by it had a source. Another calls rewinding a new initialization of the remaining
-#   weights: it is the return to their old one.
+#   better, if the ticket in them must be harder to find. Its answer is that they hold more tickets,
+#   as someone with many lottery tickets wins more often, and it explains double descent in the same
+#   way. We know of no source for either; the first is tested below. Another review calls rewinding
+#   a new initialization of the remaining weights: it is the return to their old one.
 #
 # ## The idea, by hand
 #
@@ -179,13 +180,13 @@ page.show_images(pictures, what, caption="The first layer's mask over the input 
 #
 # An arm is a whole *procedure*. A ticket's learning rate is used in its search and its training
 # alike, and is tuned by what comes out in the end; the dense net, the random mask and all others
-# have searches as long over the same range. (Weight decay is zero in all arms, as in the paper.)
-# The batch order of the last training is the seed's own, the same as the dense net's; every round
-# of the search has another one, so that a ticket owes nothing to an order that its mask has seen.
-# Settings are chosen on validation images; the test images are not in the hands of the tuning code.
-# Then fresh seeds, the same for every arm, each with its own training images, initialization, batch
-# order and fold of the test set. The [protocol](../book/protocol.md) says why each of these is
-# needed.
+# have searches as long over the same range. Weight decay is zero in all arms: a pilot found no use
+# for it in the dense net. The batch order of the last training is the seed's own, the same as the
+# dense net's; every round of the search has another one, so that a ticket owes nothing to an order
+# that its mask has seen. Settings are chosen on validation images; the test images are not in the
+# hands of the tuning code. Then fresh seeds, the same for every arm, each with its own training
+# images, initialization, batch order and fold of the test set. The
+# [protocol](../book/protocol.md) says why each of these is needed.
 #
 # The *placebos* have a ticket's form without its reason: as many connections in each layer, at
 # random; and the ticket's own connections with other initial weights, three draws of them, averaged
@@ -278,8 +279,8 @@ Markdown(
 # one below and one above what the dense net prefers. And the reviewer's question: are bigger nets
 # better because they hold more tickets? Then a ticket should be the better, the wider the net that
 # it was found in, with the number of its weights held equal. Three widths, each with its own tuned
-# learning rate, pruned to about as many weights at about the same rate, so that a wider net also
-# has more rounds. The last line is what the width does for the dense net itself.
+# learning rate, pruned to about as many weights at about the same rate: the wider the net, the more
+# rounds. The last line is what the width does for the dense net itself.
 
 # %%
 elsewhere = ("initialization-slow", "initialization-fast", "wider", "narrower", "wider-dense")
