@@ -75,10 +75,11 @@ def protocol(study: Study, record: Record) -> pd.DataFrame:
     """Return the sizes of the experiment, as the record states them."""
     sizes = record.preset
     level = units.percent(stats.simultaneous_level(len(study.primary)))
+    noise = ", with the same label noise" if any(c.label_noise for c in study.cells) else ""
     rows = {
         "data": f"{record.data['name']}, SHA-256 {record.data['checksum'][:12]}…",
         "training images a run": f"{sizes['train']:,}, another subset for every seed",
-        "validation images a run": f"{sizes['validation']:,}, with the same label noise",
+        "validation images a run": f"{sizes['validation']:,}{noise}",
         "test images": f"{sizes['seeds']} disjoint folds of the test set, one a seed",
         "steps × batch": f"{sizes['steps']:,} × {sizes['batch_size']}, unless an arm differs",
         "trials an arm and cell": f"{sizes['trials']}, from one Sobol sequence",
