@@ -1,9 +1,20 @@
 """Fixtures of the unit tests."""
 
+import signal
+
 import pytest
 import toy
 
 from reviewlib import compare
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """Let the programs that tests start be interrupted, though the tests run in the background.
+
+    A shell starts those with SIGINT ignored, which is inherited.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -190,8 +190,9 @@ def test_a_build_that_fails_says_why(monkeypatch):
 
 
 def test_other_data_do_not_get_into_the_book_as_a_parameter():
-    done = call("build", "-p", "data=cifar10")
-    assert done.exit_code == 2 and "--data makes a private one" in done.output
+    for command in ("build", "execute"):
+        done = call(command, "-p", "data=cifar10")
+        assert done.exit_code == 2 and "build --data" in done.output
 
 
 def test_verdicts_print_what_looks_like_markup_as_it_is(toy_study, monkeypatch):

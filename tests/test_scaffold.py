@@ -14,7 +14,7 @@ from reviewlib import cli, digests, ipynb, pairing, scaffold
 
 ROOT = Path(__file__).parents[1]
 PAPER = "src/reviewlib/papers/confidence"
-RECORDS = {f"{PAPER}/records/laptop.json", f"{PAPER}/records/quick.json"}
+RECORDS = {f"{PAPER}/records/{name}.json" for name in ("history", "laptop", "quick")}
 SKELETON = {
     f"{PAPER}/__init__.py",
     f"{PAPER}/method.py",

@@ -90,6 +90,7 @@ def drop(*where):
 
 
 DAMAGES = {
+    "no losses": (drop("fingerprints", "sgd", "clean", "losses"), "fingerprints"),
     "no field": (drop("claims"), "lacks 'claims'"),
     "a strange field": (put("extra", 1), "extra"),
     "no column": (drop("rows", 1, "seed"), r"rows\[1\] lacks 'seed'"),

@@ -216,8 +216,10 @@ def _keep_history(paper: str, rows: list[dict], why: str | None) -> None:
         changed = history.changes(history.read(paper), rows)
         if changed and why:
             made = provenance.today()
+            if "+" in made["commit"] or made["commit"] == "unknown":
+                raise fail("commit the code and its records first: the history names the commit")
             history.append(paper, changed, made["date"], made["commit"], why)
-    except (history.HistoryError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise fail(error) from error
     if not changed:
         return
@@ -270,7 +272,7 @@ def execute(
             book,
             only,
             jobs=jobs,
-            parameters=_pairs(parameter),
+            parameters=_for_the_book(parameter),
             force=force,
             cell_seconds=cell_timeout,
             seconds=timeout,
@@ -293,9 +295,7 @@ def build(
     """Execute what changed and build the book; the last line says which file to open."""
     from reviewlib import publish
 
-    book, parameters = _root(root), _pairs(parameter)
-    if "data" in parameters:
-        raise fail("the book is about its own data; --data makes a private one on yours", 2)
+    book, parameters = _root(root), _for_the_book(parameter)
     with _reporting(book, as_json) as report:
         options = {
             "jobs": jobs,
@@ -400,6 +400,15 @@ def _pairs(parameters: list[str] | None) -> dict[str, str]:
     if wrong:
         raise fail(f"a parameter is name=value, got {wrong[0]!r}", 2)
     return dict(text.split("=", 1) for text in parameters or [])
+
+
+def _for_the_book(parameters: list[str] | None) -> dict[str, str]:
+    """Return name=value options that may change what the book's own pages show."""
+    given = _pairs(parameters)
+    if "data" in given:
+        message = "the book is about its own data; `reviewlib build --data` makes one on yours"
+        raise fail(message, 2)
+    return given
 
 
 @contextmanager

@@ -36,7 +36,8 @@ BUDGETS = {"laptop": 2400, "quick": 45}  # CPU-seconds
 RESULT = re.compile(
     r"[-+−]?\d+(?:\.\d+)?\s?(?:points?\b|percentage|pp\b)|\d+\.\d+\s?%"
     r"|\d\s?%?\s?±\s?\d|±\s?\d*\.\d|\bp\s?[<=]\s?0?\.\d+"
-    r"|\b(?:accuracy|error)(?: rate)? (?:of|is|was) \d[\d.]*",
+    r"|\b(?:accuracy|error)(?: rate)? (?:of|is|was) \d[\d.]*"
+    r"|\b(?:gains?|loses?|reach(?:es)?|(?:rose|fell|rises?|falls?) to) (?:about )?\d[\d.]*\s?%",
     re.IGNORECASE,
 )
 # In the sections about results every decimal is one, unless it is code or mathematics.
@@ -49,7 +50,8 @@ VERDICT = re.compile(
 # "lower is better" explains an axis, and a question states nothing.
 WINNER = re.compile(
     r"(?<!higher is )(?<!lower is )\b(?:better|best|worse|beats?|wins?|won|winners?|helps?|hurts?"
-    r"|improve\w*|outperform\w*|surpass\w*|superior|inferior)\b(?!.*\?$)",
+    r"|reduces?|(?:more|less) accurate|improve\w*|outperform\w*|surpass\w*|superior|inferior)\b"
+    r"(?!.*\?$)",
     re.IGNORECASE,
 )
 SPREAD = re.compile(r"[\d}%]\s?±")

@@ -177,8 +177,9 @@ class _Runner:
             return outcomes
         with sigterm_raises(), ThreadPoolExecutor(jobs) as pool:
             _warm_font_cache()
-            futures = {pool.submit(self._one, path, *what): path for path, what in changed.items()}
+            futures = {}
             try:
+                futures |= {pool.submit(self._one, path, *of): path for path, of in changed.items()}
                 for future in as_completed(futures):
                     outcomes[futures[future]] = future.result()
                     self._note(future.result())
@@ -231,7 +232,9 @@ class _Runner:
             runs = last_runs(self.out.parent) | {outcome.name: run}
             text = json.dumps(runs, indent=1, sort_keys=True) + "\n"
             with suppress(OSError):  # an estimate for the next time is worth no failure
-                (self.out / "times.json").write_text(text)
+                part = self.out / ".times.json"
+                part.write_text(text)
+                os.replace(part, self.out / "times.json")
 
 
 def _papermill(

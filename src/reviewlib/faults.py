@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from typing import Any
 from reviewlib.ipynb import tags
 from reviewlib.processes import plain
 
-CELL = "Executing Cell "  # what papermill prints before each
+# What papermill prints before each cell.
+STARTED = re.compile(r"^Executing Cell (\d+)-+$", re.MULTILINE)
 DEAD_KERNEL = 138  # papermill's own exit code for it
 FULL = 2**16  # with fewer free bytes than this a disk takes no notebook
 TAIL = 12  # lines of a log that are shown when no cell is known
@@ -55,10 +57,13 @@ class Run:
 
     def cell(self) -> int | None:
         """Return the position in the notebook of the cell that was started last."""
-        started = [line for line in self.printed().splitlines() if line.startswith(CELL)]
+        most = len(self.notebook["cells"]) + self.injected
+        # a cell may print such a line too
+        named = map(int, STARTED.findall(self.printed()))
+        started = [position for position in named if 1 <= position <= most]
         if not started:
             return None
-        position = int(started[-1].removeprefix(CELL).rstrip("-"))
+        position = started[-1]
         # papermill's own cell stands right after the one that is tagged
         before = ["parameters" in tags(cell) for cell in self.notebook["cells"][: position - 1]]
         return position - (self.injected and any(before))

@@ -60,8 +60,10 @@ class Entry:
         date.fromisoformat(self.date)
         for name in ("commit", "preset", "claim", "why"):
             value = getattr(self, name)
-            if not isinstance(value, str) or not value.strip():
-                raise ValueError(f"{name} must be a text that says something, got {value!r}")
+            if not isinstance(value, str) or not value.strip() or not value.isprintable():
+                raise ValueError(f"{name} must be one line that says something, got {value!r}")
+            if len(value) > schema.MOST_TEXT:
+                raise ValueError(f"{name} must be at most {schema.MOST_TEXT} characters long")
         for name in ("numerics", "n"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 0:

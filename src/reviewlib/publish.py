@@ -125,9 +125,11 @@ def build_on(
     if not ready:
         raise BuildError("\n".join(missing))
     private = root / "_build" / "private" / records.folder_on(dataset).name
-    _copy_sources(root, private, ready, dataset.name)
+    private.mkdir(parents=True, exist_ok=True)
     given = {**(parameters or {}), "data": dataset.name}
-    return build(private, names, parameters=given, **options | {"force": True})
+    with execution.alone(private, options.get("report") or (lambda outcome: None)):
+        _copy_sources(root, private, ready, dataset.name)
+        return build(private, names, parameters=given, **options | {"force": True})
 
 
 def _copy_sources(root: Path, private: Path, chapters: Sequence[str], data_name: str) -> None:

@@ -232,7 +232,8 @@ def _searched_otherwise(record: Record, study: Study) -> list[str]:
         asked = arms and [
             dict(settings) for settings in tuning.trials_of(study, arms[0], record.preset["trials"])
         ]
-        if asked and any(row["settings"] != asked[row["trial"]] for row in part.to_dict("records")):
+        tried = dict(zip(part["trial"], part["settings"], strict=True))
+        if asked and any(asked[number : number + 1] != [tried[number]] for number in tried):
             changed.append(name)
     return changed
 

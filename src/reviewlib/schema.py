@@ -138,7 +138,8 @@ SIZES = dict.fromkeys(
     ("side", "train", "validation", "batch_size", "steps", "trials", "tuning_seeds", "seeds"),
     _count,
 )
-FINGERPRINT = _mapping_of(_mapping_of(_mapping_of(_list_of(_number))))
+PRINT = dict.fromkeys(("losses", "scores"), _list_of(_number))
+FINGERPRINT = _mapping_of(_mapping_of(_has(PRINT)))
 FIELDS = {
     "digest": TEXT,
     "study": TEXT,
