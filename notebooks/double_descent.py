@@ -236,11 +236,10 @@ of_features = [name for name in page.verdicts if "features" in name or "more-dat
 display(page.contrasts(*results), page.contrasts(*of_features))
 Markdown(
     f"From the best width before it to the peak the nets lose {page.says('peak')}; the widest one "
-    f"gains {page.says('second-descent')} on that best width. More data costs random features "
-    f"{page.says('more-data')} without a penalty, and with a tuned one it brings "
-    f"{page.says('more-data-penalty')}. The most random features differ from the best number "
-    f"before their peak by {page.says('features-second-descent')} with wrong labels, and by "
-    f"{page.says('features-clean-second-descent')} with clean ones."
+    f"gains {page.says('second-descent')} on that. More data costs random features without a "
+    f"penalty {page.says('more-data')}, and brings {page.says('more-data-penalty')} with one. Many "
+    f"random features gain {page.says('features-second-descent')} on the best few with wrong "
+    f"labels, and {page.says('features-clean-second-descent')} with clean ones."
 )
 
 # %% [markdown]
@@ -266,16 +265,8 @@ along = {
 }
 text = "Nets without a penalty along training, 20% wrong labels."
 page.show_over(along, "training step", "validation error, %", caption=text)
-widest, longer = [claims.cell_name("width", claims.WIDEST)], {}
-for label, metric in (("test", "accuracy"), ("its training labels", "fitted")):
-    whole = curves.errors(rows, "plain", widest, "width", metric).rename({claims.WIDEST: 1})
-    cut = curves.errors(rows, "plain", trial.names("steps"), "steps", metric)
-    longer[label] = pd.concat([cut, whole])
-marks = {
-    "training error at most 10%": method.threshold(longer[label].groupby(level=0).mean() / 100)
-}
 text = f"The net of width {claims.WIDEST}, trained for a part of the steps; 20% wrong labels."
-page.show_over(longer, "share of the steps", "error, %", caption=text, marks=marks)
+page.show_over(curves.parts(rows, "steps"), "share of the steps", "error, %", caption=text)
 names = ("early-peak", "clean-peak", "amplified", "sgd-peak", "cosine-peak", "epochs")
 display(page.contrasts(*names))
 
@@ -290,13 +281,8 @@ display(page.contrasts(*names))
 # this is about sparsity, not about which weights.
 
 # %%
-dense = [claims.cell_name("width", claims.PRUNED_WIDTH)]
-lines = {}
-for label, metric in (("test", "accuracy"), ("its training labels", "fitted")):
-    whole = curves.errors(rows, "plain", dense, "width", metric).rename({claims.PRUNED_WIDTH: 1})
-    pruned = curves.errors(rows, "pruned", trial.names("kept"), "kept", metric)
-    lines[label] = pd.concat([pruned, whole])
 text = f"A net of width {claims.PRUNED_WIDTH}, pruned, and whole at 1; 20% wrong labels."
+lines = curves.parts(rows, "kept")
 page.show_over(lines, "share of the weights that is left", "error, %", caption=text)
 page.contrasts("pruning-peak", "pruning-descent")
 

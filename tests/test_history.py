@@ -119,7 +119,7 @@ def test_events_are_what_was_recorded_together_the_latest_first(package):
         ("{}", "a history is a list, got dict"),
         ("[1]", "must be a mapping"),
         ({"why": " "}, "after 1 entries: why must be one line that says something, got ' '"),
-        ({"commit": 7}, "commit must be a text that says something, got 7"),
+        ({"commit": 7}, "commit must be one line that says something, got 7"),
         ({"date": "yesterday"}, "Invalid isoformat string: 'yesterday'"),
         ({"n": -1}, "n must be a count, got -1"),
         ({"numerics": "1"}, "numerics must be a count, got '1'"),

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from reviewlib import chapter, figures, stats, study, tables
+from reviewlib import chapter, figures, records, stats, study, tables
 from reviewlib.papers.double_descent import curves
 from reviewlib.verdicts import Verdict
 
@@ -79,3 +79,18 @@ def test_a_contrast_of_sizes_names_both():
     assert tables.contrast_label(of, claims["penalty-widest"]) == (
         "Tuned penalty \N{MINUS SIGN} No penalty · width 256, 20% wrong labels"
     )
+
+
+WHOLES = [("steps", "plain", 256), ("kept", "pruned", 128)]
+
+
+@pytest.mark.parametrize(("knob", "arm", "width"), WHOLES)
+def test_parts_of_a_net_end_with_the_whole_one_at_1(knob, arm, width):
+    rows = records.load("double_descent", "laptop").rows
+    test, fitted = curves.parts(rows, knob).values()
+    whole = rows[(rows["arm"] == "plain") & (rows["cell"] == f"width-{width}-noisy")]
+    assert (100 - test[1].to_numpy()).tolist() == pytest.approx((100 * whole["accuracy"]).tolist())
+    least = min(test.index)
+    some = rows[(rows["arm"] == arm) & (rows["cell"] == f"{knob}-{least:g}-noisy")]
+    assert test[least].mean() == pytest.approx(100 - 100 * some["accuracy"].mean())
+    assert fitted[1].mean() < fitted[least].mean()
