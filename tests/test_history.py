@@ -9,7 +9,7 @@ import pytest
 import toy
 from typer.testing import CliRunner
 
-from reviewlib import cli, history, ledger, papers, records, study
+from reviewlib import cli, history, ledger, papers, provenance, records, study
 
 ROW = {
     "claim": "gain",
@@ -169,6 +169,7 @@ def toy_package(package, record, monkeypatch):
     monkeypatch.setattr(study, "found", lambda: ["toy"])
     monkeypatch.setattr(study, "find", lambda name: toy.study())
     records.save(record)
+    monkeypatch.setattr(provenance, "commit", lambda: "c0ffee")
     return package
 
 
@@ -189,6 +190,14 @@ def test_the_command_says_what_the_history_lacks_and_records_it_with_its_reason(
     for again in (verdicts("--record", "once more"), verdicts()):
         assert again.exit_code == 0 and again.stderr.strip() == ""
     assert history.read("toy") == [entry]
+
+
+@pytest.mark.parametrize("commit", ["c0ffee+", "unknown"])
+def test_the_command_refuses_code_that_nobody_can_look_up(toy_package, monkeypatch, commit):
+    monkeypatch.setattr(provenance, "commit", lambda: commit)
+    done = verdicts("--record", "the first records")
+    assert done.exit_code == 1 and "the history names the commit" in " ".join(done.stderr.split())
+    assert history.read("toy") == []
 
 
 def test_the_command_refuses_an_empty_reason_and_names_a_damaged_history(toy_package):
