@@ -440,17 +440,39 @@ def test_what_cannot_be_done_with_the_data_is_one_clear_error(toy_on_digits, wor
     assert re.search(message, " ".join(output.split()))
 
 
-def test_sam_runs_on_digits(tmp_path, monkeypatch, own_cache):
-    """Two arms of the quick study, at fewer steps."""
+@pytest.fixture
+def brief_sam(tmp_path, monkeypatch):
+    """Return what makes two arms of SAM's quick study its only preset, at 20 steps."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
-    of = study.find("sam")
-    few = replace(of.preset("quick"), steps=20, arms=("sgd", "sam"))
-    monkeypatch.setattr(study, "find", lambda name: replace(of, presets=(few,)))
     monkeypatch.setattr(runs, "fingerprint", lambda *_: {})  # of the book's data, and slow
+
+    def shorten(**sizes):
+        of = study.find("sam")
+        few = replace(of.preset("quick"), steps=20, arms=("sgd", "sam"), **sizes)
+        monkeypatch.setattr(study, "find", lambda name: replace(of, presets=(few,)))
+
+    return shorten
+
+
+def written(tmp_path):
+    (path,) = (tmp_path / "share").rglob("*.json")
+    return json.loads(path.read_text())
+
+
+def test_sam_runs_on_digits(tmp_path, brief_sam, own_cache):
+    brief_sam()
     code, output = run("study", "sam", "--data", digits(tmp_path / "digits"))
     assert code == 0, output
-    (path,) = (tmp_path / "share").rglob("*.json")
-    record = json.loads(path.read_text())
+    record = written(tmp_path)
     assert record["preset"]["train"] == 1000 and record["preset"]["validation"] < 500
     assert {row["arm"] for row in record["rows"]} == {"sgd", "sam"}
     assert max(row["accuracy"] for row in record["rows"]) > 0.3
+
+
+def test_sam_runs_on_an_archive_of_cifar(tmp_path, brief_sam, archive):
+    brief_sam(batch_size=10, train=80, validation=10, seeds=2)
+    code, output = run("study", "sam", "--data", "cifar10")
+    assert code == 0, output
+    record = written(tmp_path)
+    assert (record["data"]["name"], record["preset"]["side"]) == ("cifar10", 16)
+    assert len(record["rows"]) == 2 * 2 * 2  # arms, cells, seeds
