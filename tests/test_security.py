@@ -49,8 +49,12 @@ def calls(tree):
 )
 def test_no_code_comes_out_of_a_file(path):
     tree = ast.parse(path.read_text(encoding="utf8"))
-    names = {alias.name for node in ast.walk(tree) for alias in getattr(node, "names", ())
-             if isinstance(alias, ast.alias)}  # fmt: skip
+    names = {
+        alias.name
+        for node in ast.walk(tree)
+        for alias in getattr(node, "names", ())
+        if isinstance(alias, ast.alias)
+    }
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     unsafe = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"}
     assert not unsafe & {str(name).split(".")[0] for name in names | modules}
@@ -213,9 +217,14 @@ def hostile_pair(text, record):
     def claim(one):
         reported = (Reported(text, text, 3, True),)
         return replace(
-            one, name=named(one.name), statement=named(one.name), where=text, margin_reason=text,
-            contrast=terms(one.contrast), reported=reported,
-        )  # fmt: skip
+            one,
+            name=named(one.name),
+            statement=named(one.name),
+            where=text,
+            margin_reason=text,
+            contrast=terms(one.contrast),
+            reported=reported,
+        )
 
     out = replace(of.claims[0], kind="out of scope", primary=False, contrast=(), why=text)
     of = replace(
@@ -232,7 +241,7 @@ def hostile_pair(text, record):
                 cells=tuple(map(named, arm.cells)),
             )
             for arm in of.arms
-        ),  # fmt: skip
+        ),
         knobs=tuple(replace(knob, name=named(knob.name)) for knob in of.knobs),
         cells=tuple(replace(cell, name=named(cell.name), label=text) for cell in of.cells),
         claims=(*map(claim, of.claims), replace(claim(out), name="out")),
@@ -278,7 +287,7 @@ def page(controlled, request, monkeypatch, own_cache, tmp_path):
     return page
 
 
-@pytest.mark.filterwarnings("ignore:constrained_layout")  # of labels as long as these
+@pytest.mark.filterwarnings("ignore:constrained_layout")  # hostile labels are too long to lay out
 @pytest.mark.parametrize("page", HOSTILE, indirect=True, ids=range(len(HOSTILE)))
 def test_no_text_of_a_record_or_a_study_runs_in_a_chapter(page, monkeypatch):
     shown = []
@@ -287,13 +296,24 @@ def test_no_text_of_a_record_or_a_study_runs_in_a_chapter(page, monkeypatch):
     names = [arm.name for arm in arms]
     claim = page.study.claims[0].name
     outputs = [
-        page.agreement(), page.evidence(), page.claims(), page.arms(), page.protocol(),
-        page.settings(), page.contrasts(claim), page.controls(), page.verdict_table(),
-        page.price(), page.checklist(), page.two_by_two(*names[:2], *names[:2], clean),
+        page.agreement(),
+        page.evidence(),
+        page.claims(),
+        page.arms(),
+        page.protocol(),
+        page.settings(),
+        page.contrasts(claim),
+        page.controls(),
+        page.verdict_table(),
+        page.price(),
+        page.checklist(),
+        page.two_by_two(*names[:2], *names[:2], clean),
         page.show_sharpness(clean),
-        Markdown(page.says(claim)), Markdown(page.notices(claim)), Markdown(page.verdict(claim)),
+        Markdown(page.says(claim)),
+        Markdown(page.notices(claim)),
+        Markdown(page.verdict(claim)),
         Markdown(page.difference(names[0], names[1], noise)),
-    ]  # fmt: skip
+    ]
     page.show_trials()
     page.show_finals()
     page.show_contrasts(claim)
