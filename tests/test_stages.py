@@ -118,3 +118,16 @@ def test_cells_with_the_same_label_noise_share_their_floor(monkeypatch):
     assert len(asked) == 2 * toy.TINY.seeds
     by_cell = floor.groupby("cell")["accuracy"].apply(list)
     assert by_cell["clean"] == by_cell["wide"] != by_cell["noise"]
+
+
+def test_the_seconds_of_all_stages_are_shared_among_the_ends(monkeypatch):
+    fit_all = train.fit_all
+    monkeypatch.setattr(
+        stages, "fit_all", lambda many: [replace(fit, seconds=3.0) for fit in fit_all(many)]
+    )
+
+    def twice(training):
+        return lambda fit: [described(seed=1), described(seed=2)]
+
+    (ends,) = stages.complete([described(then=twice)])
+    assert [end.seconds for end in ends] == [4.5, 4.5]
