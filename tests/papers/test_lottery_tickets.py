@@ -215,19 +215,6 @@ def test_signs_are_the_tickets_and_magnitudes_are_fresh():
         assert torch.equal(signed[name].abs(), sizes[name] * (own != 0))
 
 
-def test_an_early_bird_stops_when_its_mask_rests():
-    still, restless = toy(), toy()
-    start, times = method.weights(toy()), 0
-    assert len(list(variants.early_bird(still, 0.3, 9))) == 2
-    for model in variants.early_bird(restless, 0.3, 5):
-        times += 1
-        with torch.no_grad():
-            model[0].parametrizations.weight.original.normal_()
-    assert times == 5 and method.share_left(restless) == pytest.approx(0.3)
-    for name, weight in method.weights(restless).items():
-        assert torch.equal(weight, start[name] * method.masks(restless)[name])
-
-
 def test_the_output_is_pruned_at_half_the_rate():
     left = shares(nn.Sequential(nn.Linear(9, 8), nn.Linear(8, 7), nn.Linear(7, 2)), 0.25, 2)
     assert left == {"0": 0.25, "1": 0.25, "2": pytest.approx(0.75**2)}

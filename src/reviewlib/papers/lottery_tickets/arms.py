@@ -98,7 +98,6 @@ ARMS = (
     ),
     ablation("untrained", "Ticket, untrained", "the mask on the initial weights, nothing else"),
     ablation("one_shot", "One-shot ticket", "pruned once, to the same share: a third of the cost"),
-    ablation("early_bird", "Early-bird ticket", "pruned once, as soon as the mask rests"),
     ablation(
         "rewound_late", "Ticket, rewound to 3%", "survivors as they were after 3% of the steps"
     ),

@@ -118,13 +118,6 @@ CLAIMS = (
         reported=reported("pruned once, tickets beat the dense net from 95% down to 5.17% left"),
     ),
     gain(
-        "early-bird",
-        "With 7% left, iterative pruning against pruning once, as soon as the mask rests.",
-        "ticket",
-        "early_bird",
-        "You et al., early-bird tickets",
-    ),
-    gain(
         "magnitudes",
         "With 7% left, the initial weights against new magnitudes of the same signs.",
         "ticket",

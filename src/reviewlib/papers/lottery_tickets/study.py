@@ -23,8 +23,6 @@ OUTPUT_RATE = 0.5
 REINITIALIZATIONS = 3
 # "Rewound late" is to this share of the training, over which half a cosine is flat.
 LATE = 0.03
-# An early bird looks at its mask after every such share of a training.
-PIECE = 0.05
 # Fine-tuning goes on at this share of the learning rate, and learning fast is being good after this
 # share of the steps.
 FINE, BRIEF = 0.1, 1 / 8
@@ -129,14 +127,6 @@ def fine_tuned(task: Task) -> Iterator[Stage]:
         yield [(model, replace(fine, curve=config.curve))]
 
 
-def early_bird(task: Task) -> Iterator[Stage]:
-    """Find a ticket as soon as its mask rests, and train it."""
-    piece = replace(scaled(task.config, PIECE), schedule="constant")
-    for candidate in variants.early_bird(task.model, task.left, round(1 / PIECE)):
-        yield [(candidate, piece)]
-    yield from dense(task)
-
-
 def reinitialized(task: Task) -> Iterator[Stage]:
     """Find a ticket and train its masks on other initializations."""
     yield from search(task)
@@ -167,7 +157,7 @@ PROCEDURES = {
     procedure.__name__: procedure
     for procedure in (
         *(dense, small, random, ticket, reinitialized, signs, shuffled, untrained),
-        *(one_shot, early_bird, rewound_late, replayed, fine_tuned),
+        *(one_shot, rewound_late, replayed, fine_tuned),
         *(dense_briefly, ticket_briefly, ticket_long),
     )
 }
