@@ -129,7 +129,7 @@ def test_an_unwritable_place_is_named_before_anything_runs(toy_study, monkeypatc
     monkeypatch.setattr("reviewlib.compare.run_study", lambda *_, **__: pytest.fail("ran"))
     (tmp_path / "toy").write_text("a file where the folder should be")
     done = call("study", "toy", "--preset", "laptop", "--out", str(tmp_path))
-    assert done.exit_code == 1 and "name another with --out" in " ".join(done.stderr.split())
+    assert done.exit_code == 1 and "name another folder with --out" in " ".join(done.stderr.split())
 
 
 def test_what_cannot_be_shown_is_said_with_its_reason(toy_study):

@@ -109,7 +109,7 @@ def tiny(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "FILES", tuple(idx_files))
     monkeypatch.setattr(files, "TRAIN", 4)
     monkeypatch.setattr(files, "DEBIAN_FOLDER", tmp_path / "debian")
-    monkeypatch.setattr(files.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("REVIEWLIB_DATA", raising=False)
     monkeypatch.setattr(vision, "torchvision", no_torchvision)
     return plain
@@ -150,8 +150,8 @@ def test_places_are_searched_in_order(tiny, tmp_path, monkeypatch):
         files._folder()
     write(tmp_path / "debian", tiny)
     assert files._folder() == tmp_path / "debian"
-    write(tmp_path / "cache" / "fashion-mnist", tiny)
-    assert files._folder() == tmp_path / "cache" / "fashion-mnist"
+    write(tmp_path / "cache" / "reviewlib" / "fashion-mnist", tiny)
+    assert files._folder() == tmp_path / "cache" / "reviewlib" / "fashion-mnist"
     write(tmp_path / "mine", tiny)
     monkeypatch.setenv("REVIEWLIB_DATA", str(tmp_path / "mine"))
     assert files._folder() == tmp_path / "mine"
@@ -209,7 +209,7 @@ def test_no_more_than_needed_is_unpacked(tmp_path):
 
 
 def test_bad_file_in_the_cache_is_an_error(tiny, tmp_path):
-    cache = tmp_path / "cache" / "fashion-mnist"
+    cache = tmp_path / "cache" / "reviewlib" / "fashion-mnist"
     write(tmp_path / "debian", tiny)
     write(cache, tiny, packed=False)
     bad = cache / "t10k-images-idx3-ubyte"
@@ -252,12 +252,12 @@ def fake_download(monkeypatch, write_files):
 
 
 def test_download_goes_to_the_cache_at_once(tiny, tmp_path, monkeypatch):
-    cache = tmp_path / "cache" / "fashion-mnist"
+    cache = tmp_path / "cache" / "reviewlib" / "fashion-mnist"
 
     def download(raw):
         write(raw, tiny)
         assert not cache.exists()
-        assert (tmp_path / "cache" / "fashion-mnist.lock").exists()
+        assert (tmp_path / "cache" / "reviewlib" / "fashion-mnist.lock").exists()
 
     roots = fake_download(monkeypatch, download)
     assert files.full()[0][2][1].tolist() == [3, 4]
@@ -275,7 +275,7 @@ def test_interrupted_download_leaves_nothing(tiny, tmp_path, monkeypatch):
     fake_download(monkeypatch, download)
     with pytest.raises(KeyboardInterrupt):
         files.full()
-    assert [path for path in (tmp_path / "cache").iterdir() if path.is_dir()] == []
+    assert [path for path in (tmp_path / "cache" / "reviewlib").iterdir() if path.is_dir()] == []
 
 
 @pytest.mark.parametrize("half", [True, False])
@@ -288,11 +288,11 @@ def test_bad_download_is_not_kept(tiny, tmp_path, monkeypatch, half):
     fake_download(monkeypatch, download)
     with pytest.raises(files.DataError, match="download failed"):
         files.full()
-    assert not (tmp_path / "cache" / "fashion-mnist").exists()
+    assert not (tmp_path / "cache" / "reviewlib" / "fashion-mnist").exists()
 
 
 def test_second_process_uses_the_download_of_the_first(tiny, tmp_path, monkeypatch):
-    cache = tmp_path / "cache" / "fashion-mnist"
+    cache = tmp_path / "cache" / "reviewlib" / "fashion-mnist"
     roots = fake_download(monkeypatch, lambda raw: write(raw, tiny))
 
     class Waited:

@@ -267,7 +267,7 @@ def test_a_disk_that_fills_up_costs_no_finished_notebook(tmp_path, disk):
     (tmp_path / "notebooks" / "b.ipynb").unlink()
     code, rows, lines = call(tmp_path, "execute", "--force")
     assert (code, rows, len(lines)) == (1, {}, 1)
-    told = f"error: {tmp_path / '_executed'} must be writable and have room: "
+    told = f"error: executed notebooks go to {tmp_path / '_executed'}, which must be writable"
     assert lines[0].startswith(told) and "No space left" in lines[0]
     (tmp_path / "_executed" / "filler").unlink()
     assert states(call(tmp_path, "execute")[1]) == {"a": "unchanged"}
@@ -280,5 +280,7 @@ def test_a_read_only_folder_is_told_before_anything_runs(tmp_path, disk):
         disk("ro")
     code, rows, lines = call(tmp_path, "execute")
     assert (code, rows, len(lines)) == (1, {}, 1)
-    assert lines[0].startswith(f"error: {tmp_path / '_executed'} must be writable")
+    assert lines[0].startswith(
+        f"error: executed notebooks go to {tmp_path / '_executed'}, which must"
+    )
     assert not kernels(tmp_path)

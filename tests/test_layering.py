@@ -12,7 +12,7 @@ from reviewlib import contract, drafts
 SRC = Path(__file__).parents[1] / "src" / "reviewlib"
 STUDY_FREE = (
     *("train", "stages", "replicas", "ragged", "watch", "data", "models", "vision"),
-    *("imagefolder", "cifar", "fashion/files"),
+    *("imagefolder", "cifar", "fashion/files", "storage"),
 )
 
 

@@ -1,12 +1,12 @@
 """Records say what was measured, reveal edits, and go stale exactly when results would change."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, make_dataclass, replace
 
 import pytest
 import toy
 
-from reviewlib import compare, records, replicas, train, tuning
+from reviewlib import compare, data, records, replicas, runs, storage, train, tuning
 from reviewlib.records import RecordError
 
 OF = toy.study()
@@ -29,8 +29,9 @@ def test_a_record_holds_every_run_and_every_trial(record):
     assert len(record.trials) == cells_and_arms * toy.TINY.trials
     assert record.trials["chosen"].sum() == cells_and_arms
     assert len(record.floor) == 2 * toy.TINY.seeds
-    assert record.claims == OF.digest()
-    assert record.provenance["cpu_seconds"] > 0
+    assert record.test == runs.test_digest(OF, OF.presets[0])
+    spent = sum(record.trials["seconds"]) + sum(record.rows["seconds"])
+    assert record.provenance["cpu_seconds"] == round(spent, 1)
 
 
 def test_saving_and_loading_changes_nothing(record, path, tmp_path):
@@ -58,11 +59,11 @@ def test_an_edited_number_is_detected(record, path, tmp_path):
         records.load("toy", "laptop", tmp_path)
 
 
-@pytest.mark.parametrize("what", ["trials", "floor", "fingerprints", "claims"])
+@pytest.mark.parametrize("what", ["trials", "floor", "fingerprints", "test"])
 def test_so_is_an_edit_elsewhere_in_the_measurements(path, tmp_path, what):
     content = json.loads(path.read_text())
-    if what == "claims":
-        content["claims"] = "0" * 64
+    if what == "test":
+        content["test"] = "0" * 64
     elif what == "fingerprints":
         content[what]["sgd"]["clean"]["losses"][0] += 1
     else:
@@ -137,13 +138,13 @@ CELLS = (replace(OF.cells[0], label_noise=0.2), OF.cells[1])
 CHANGES = {
     "range": (
         {"knobs": (replace(OF.knobs[0], low=0.005, high=0.2), OF.knobs[1])},
-        "searched otherwise since: sgd, slow",
+        "what defines the test was changed after the final seeds had run",
     ),
     "arm": ({"arms": (*toy.ARMS, NEW)}, "not in the records yet: new"),
-    "cell": ({"cells": CELLS}, "the code no longer reproduces sgd, slow"),
+    "cell": ({"cells": CELLS}, "what defines the test was changed"),
     "preset": ({"presets": ()}, "no longer has a preset 'laptop'"),
     "numerics": ({"numerics": 2}, "recorded at numerics 1, the study is at 2"),
-    "claims": ({"claims": (replace(toy.CLAIM, margin=0.02),)}, "claims were changed after"),
+    "claims": ({"claims": (replace(toy.CLAIM, margin=0.02),)}, "the test was changed after"),
     "sizes": ({"presets": (replace(toy.TINY, steps=5),)}, "sizes were changed"),
 }
 
@@ -154,18 +155,65 @@ def test_a_study_that_moved_on_leaves_its_records_behind(record, what):
     assert any(reason in fault for fault in records.faults(record, toy.study(**changes)))
 
 
-def test_claims_changed_after_the_final_seeds_cannot_be_stamped_again(own_cache):
+def test_a_test_changed_after_the_final_seeds_cannot_be_stamped_again(own_cache):
     compare.run_study(OF, toy.TINY)
     bolder = toy.study(claims=(replace(toy.CLAIM, margin=0.001),))
     again = compare.run_study(bolder, toy.TINY)
-    assert again.claims == OF.digest()
-    assert "the claims were changed after the final seeds had run" in records.faults(again, bolder)
+    assert again.test == runs.test_digest(OF, OF.presets[0])
+    assert records.faults(again, bolder)[0].startswith("what defines the test was changed")
+
+
+WORDS = {
+    "label": {"arms": tuple(replace(arm, label="Another", note="why") for arm in toy.ARMS)},
+    "statement": {"claims": (replace(toy.CLAIM, statement="It is. ", where="there"),)},
+    "reported": {"claims": (replace(toy.CLAIM, margin_reason="because", why="so"),)},
+    "title": {"title": "Another", "citation": "somebody"},
+    "exploratory": {"claims": (toy.CLAIM, replace(toy.CLAIM, name="more", primary=False))},
+    "exploratory arm": {"arms": (*toy.ARMS, NEW)},
+}
+TESTS = {
+    "margin": {"claims": (replace(toy.CLAIM, margin=0.02),)},
+    "contrast": {"claims": (replace(toy.CLAIM, contrast=toy.CLAIM.contrast[::-1]),)},
+    "range": {"knobs": (replace(OF.knobs[0], high=0.2), OF.knobs[1])},
+    "arm": {"arms": (toy.ARMS[0], replace(toy.ARMS[1], fixed={"momentum": 0.5}))},
+    "cell": {"cells": CELLS},
+    "size": {"presets": (replace(toy.TINY, train=80),)},
+    "numerics": {"numerics": 2},
+    "control": {"controls": (replace(toy.CLAIM, name="control"),)},
+}
+
+
+@pytest.mark.parametrize("what", WORDS)
+def test_words_and_exploratory_claims_define_no_test(what):
+    of = toy.study(**WORDS[what])
+    assert runs.test_digest(of, of.presets[0]) == runs.test_digest(OF, OF.presets[0])
+
+
+@pytest.mark.parametrize("what", TESTS)
+def test_what_a_verdict_rests_on_defines_the_test(what):
+    of = toy.study(**TESTS[what])
+    assert runs.test_digest(of, of.presets[0]) != runs.test_digest(OF, OF.presets[0])
+
+
+def test_other_folds_are_another_test(monkeypatch):
+    before = runs.test_digest(OF, toy.TINY)
+    monkeypatch.setattr(data, "FOLD_SEED", data.FOLD_SEED + 1)
+    assert runs.test_digest(OF, toy.TINY) != before
+
+
+@pytest.mark.parametrize("of", [toy.TINY, toy.CLAIM, toy.ARMS[0], OF.cells[0], OF.knobs[0]])
+def test_a_new_field_at_its_default_changes_no_digest(of):
+    wider = make_dataclass("Wider", [("new", int, 5)], bases=(type(of),), frozen=True)
+    values = {part.name: getattr(of, part.name) for part in fields(of)}
+    assert storage.digest(wider(**values)) == storage.digest(of)
+    assert storage.digest(wider(**values, new=6)) != storage.digest(of)
 
 
 def test_the_largest_valid_preset_is_shown_and_a_stale_one_named(record, tmp_path):
     of = toy.study(presets=(toy.TINY, replace(toy.TINY, name="gpu")))
     records.save(record, tmp_path)
-    gpu = replace(record, preset=dict(record.preset) | {"name": "gpu"})
+    test = runs.test_digest(of, of.presets[1])
+    gpu = replace(record, preset=dict(record.preset) | {"name": "gpu"}, test=test)
     records.save(gpu, tmp_path)
     assert records.best(of, tmp_path)[0].preset["name"] == "gpu"
     records.save(replace(gpu, numerics=7), tmp_path)
@@ -191,7 +239,7 @@ def test_a_place_that_cannot_be_written_is_named_before_anything_runs(tmp_path):
 def test_the_record_says_where_its_rows_were_made(record, own_cache):
     assert record.provenance["device"].startswith("CPU")
     compare.run_study(OF, toy.TINY)
-    final = [path for path in own_cache.rglob("*.json") if '"claims"' in path.read_text()]
+    final = [path for path in own_cache.rglob("*.json") if '"test"' in path.read_text()]
     final[0].write_text(final[0].read_text().replace('"device": "CPU', '"device": "GPU'))
     again = compare.run_study(OF, toy.TINY)
     assert [name[:3] for name in again.provenance["device"].split("; ")] == ["CPU", "GPU"]

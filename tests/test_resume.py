@@ -22,7 +22,7 @@ import pytest
 import toy
 from disks import mounted
 
-from reviewlib import compare, provenance, records, runs
+from reviewlib import compare, provenance, records, runs, storage
 from reviewlib.runs import Run
 
 SMALL = replace(toy.TINY, name="quick")  # no evidence, so without scikit-learn's floor
@@ -49,7 +49,7 @@ def start(home, barrier, *, watch=None, moment=math.inf, starve=None, after=math
         after: how many stacks were performed when that happens.
     """
     os.environ["XDG_CACHE_HOME"] = str(home / "cache")
-    perform, write = runs.perform, runs.write_atomically
+    perform, write = runs.perform, storage.write
     ticks = performed = 0
 
     def tick(*_):
@@ -75,7 +75,7 @@ def start(home, barrier, *, watch=None, moment=math.inf, starve=None, after=math
 
     runs.perform = logged
     if watch == "writes":
-        runs.write_atomically = watched
+        storage.write = watched
     if after == 0:
         starve(home)
     barrier.wait()
@@ -148,7 +148,7 @@ def outcome(home):
     record = json.loads((home / "toy" / "quick.json").read_text())
     for row in record["rows"] + record["trials"]:
         assert row.pop("seconds") > 0
-    return {name: record[name] for name in ("rows", "trials", "claims", "fingerprints")}
+    return {name: record[name] for name in ("rows", "trials", "test", "fingerprints")}
 
 
 def halves(home):

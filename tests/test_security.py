@@ -21,6 +21,7 @@ from reviewlib import (
     figures,
     ledger,
     records,
+    runs,
     schema,
     study,
 )
@@ -95,7 +96,7 @@ def drop(*where):
 
 DAMAGES = {
     "no losses": (drop("fingerprints", "sgd", "clean", "losses"), "fingerprints"),
-    "no field": (drop("claims"), "lacks 'claims'"),
+    "no field": (drop("test"), "lacks 'test'"),
     "a strange field": (put("extra", 1), "extra"),
     "no column": (drop("rows", 1, "seed"), r"rows\[1\] lacks 'seed'"),
     "text for a number": (put("rows", 0, "accuracy", "<b>"), r"rows\[0\]: accuracy must be a num"),
@@ -264,7 +265,7 @@ def hostile_pair(text, record):
     hostile = replace(
         record,
         data={"name": text, "checksum": text},
-        claims=of.digest(),
+        test=runs.test_digest(of, of.presets[0]),
         provenance=made,
         trials=table(record.trials),
         rows=table(record.rows),

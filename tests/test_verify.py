@@ -89,7 +89,7 @@ def test_both_commits_and_devices_are_named_after_a_partial_rerun(record, stored
     ("changes", "reason"),
     [
         ({"numerics": 2}, "recorded at numerics 1"),
-        ({"claims": (replace(toy.CLAIM, margin=0.02),)}, "the claims were changed after"),
+        ({"claims": (replace(toy.CLAIM, margin=0.02),)}, "what defines the test was changed after"),
         ({"presets": (replace(toy.TINY, steps=5),)}, "sizes were changed"),
     ],
 )
@@ -106,6 +106,7 @@ def test_a_record_made_on_a_gpu_is_checked_on_this_cpu(record, tmp_path):
     made = replace(
         record,
         preset=gpu.plain(),
+        test=runs.test_digest(of, gpu),
         provenance=record.provenance | {"device": "a GPU that is not here"},
     )
     records.save(made, tmp_path)
@@ -132,12 +133,12 @@ def test_a_rerun_whose_rows_have_another_stamp_is_not_laundered(record, stored, 
     run_study = compare.run_study
 
     def stamped_otherwise(*args, **how):
-        return replace(run_study(*args, **how), claims="mixed")
+        return replace(run_study(*args, **how), test="mixed")
 
     monkeypatch.setattr(compare, "run_study", stamped_otherwise)
     again, rerun = compare.verify(CHANGED, toy.TINY, folder=stored)
-    assert rerun == ["slow"] and again.claims == "mixed"
-    assert "the claims were changed after the final seeds had run" in records.faults(again, CHANGED)
+    assert rerun == ["slow"] and again.test == "mixed"
+    assert records.faults(again, CHANGED)[0].startswith("what defines the test was changed")
 
 
 def test_settings_that_a_source_lacks_are_missed_before_anything_runs(

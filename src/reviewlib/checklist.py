@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reviewlib import stats, units, verdicts
+from reviewlib import runs, stats, units, verdicts
 from reviewlib.records import EVIDENCE, Record, RecordError, faults, load
 from reviewlib.study import CORE_ROLES, Study
 
@@ -45,8 +45,8 @@ def _before(study: Study, record: Record) -> list[tuple[str, bool | None, str]]:
     return [
         (
             "1. Claims before results",
-            record.claims == study.digest(),
-            "by the digest of the claims, stamped on every final run as it was made",
+            record.test == runs.test_digest(study, study.preset(record.preset["name"])),
+            "by the digest of the test, stamped on every final run as it was made",
         ),
         (
             "2. Every core arm",

@@ -14,11 +14,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import torch
 from filelock import FileLock
 
-from reviewlib import vision
+from reviewlib import storage, vision
 from reviewlib.fashion.files import DataError, Splits
 
 ARCHIVE = "cifar-10-binary.tar.gz"
@@ -72,7 +71,7 @@ def read() -> tuple[Splits, str]:
 
 def _archive() -> Path:
     """Return the first place that holds the archive, the cache after a download if none does."""
-    cache = Path(platformdirs.user_cache_dir("reviewlib")) / "cifar10"
+    cache = storage.cache_folder("cifar10")
     places = [cache]
     if named := os.environ.get("REVIEWLIB_DATA"):
         root = Path(named).expanduser()

@@ -101,8 +101,8 @@ def run_study(
 ) -> records.Record:
     """Tune every arm, run the final seeds, and return the record.
 
-    The digest of the claims is stamped on every final run as it is made: a record whose claims
-    were changed afterwards carries the old stamp.
+    The digest of what defines the test is stamped on every final run as it is made: a record whose
+    test was changed afterwards carries the old stamp.
 
     Args:
         study: what to run.
@@ -157,15 +157,15 @@ def run_study(
         for arm in study.arms_in(cell, preset)
         for index, seed in enumerate(study.seeds(preset))
     ]
-    rows = run_all(final, claims=study.digest())
-    claims = {row["claims"] for row in rows}
+    rows = run_all(final, test=runs.test_digest(study, preset))
+    tests = {row["test"] for row in rows}
     seconds = sum(trials["seconds"]) + sum(row["seconds"] for row in rows)
     return records.Record(
         study=study.name,
         preset=preset.plain(),
         numerics=study.numerics,
         data={"name": preset.data, "checksum": data.load(preset.data).checksum},
-        claims=claims.pop() if len(claims) == 1 else "mixed",
+        test=tests.pop() if len(tests) == 1 else "mixed",
         provenance=provenance.provenance(rows, time.perf_counter() - start)
         | {"cpu_seconds": round(seconds, 1)},
         trials=trials,
@@ -243,7 +243,7 @@ def _joined(
     made["cpu_seconds"] = round(sum(trials["seconds"]) + sum(rows["seconds"]), 1)
     return replace(
         stored,
-        claims=stored.claims if fresh is None or fresh.claims == stored.claims else "mixed",
+        test=stored.test if fresh is None or fresh.test == stored.test else "mixed",
         trials=trials,
         rows=rows,
         fingerprints={arm.name: prints[arm.name] for arm in study.arms_of(preset)},

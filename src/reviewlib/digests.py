@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from reviewlib.storage import digest, file_digest
 
 PACKAGE = Path(__file__).parent
 # What shapes the command line and the site, but no output of a notebook.
@@ -40,7 +40,7 @@ BOOK_TOOLS = ("jupyter-book", "Sphinx", "myst-nb", "sphinx-book-theme")
 def of_notebook(notebook: Mapping[str, Any], parameters: Mapping[str, str]) -> str:
     """Return the digest of everything that a notebook's outputs follow from."""
     package = (path for path in _files(PACKAGE) if path.name not in OUTSIDE_NOTEBOOKS)
-    return _digest(
+    return digest(
         {
             "cells": [
                 (cell["cell_type"], "".join(cell["source"]), cell["metadata"])
@@ -57,7 +57,7 @@ def of_notebook(notebook: Mapping[str, Any], parameters: Mapping[str, str]) -> s
 
 def of_cells(cells: list[dict[str, Any]]) -> str:
     """Return the digest of an executed notebook's cells, which reveals an edited output."""
-    return _digest({"cells": cells})
+    return digest({"cells": cells})
 
 
 def of_book(root: Path) -> str:
@@ -65,7 +65,7 @@ def of_book(root: Path) -> str:
     files = [path for name in ("_config.yml", "_toc.yml") if (path := root / name).exists()]
     for folder in ("book", "notebooks", "_executed"):
         files += (path for path in _files(root / folder) if path.suffix != ".log")
-    return _digest(
+    return digest(
         {
             "files": _contents(root, files),
             "package": _contents(PACKAGE, _files(PACKAGE)),
@@ -73,10 +73,6 @@ def of_book(root: Path) -> str:
             "versions": _versions(BOOK_TOOLS),
         }
     )
-
-
-def _digest(facts: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _files(folder: Path) -> list[Path]:
@@ -90,10 +86,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _contents(root: Path, paths: Iterable[Path]) -> list[tuple[str, str]]:
-    return [
-        (path.relative_to(root).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest())
-        for path in paths
-    ]
+    return [(path.relative_to(root).as_posix(), file_digest(path)) for path in paths]
 
 
 def _versions(names: Iterable[str]) -> dict[str, str | None]:
@@ -108,7 +101,4 @@ def _versions(names: Iterable[str]) -> dict[str, str | None]:
 
 def source_hash() -> str:
     """Return the digest of the package's Python files."""
-    total = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        total.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
-    return total.hexdigest()[:12]
+    return digest(_contents(PACKAGE, sorted(PACKAGE.rglob("*.py"))))[:12]

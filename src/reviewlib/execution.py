@@ -6,7 +6,6 @@ What did not change is not run again, and a notebook that fails keeps its last g
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from reviewlib import digests, faults, ipynb
+from reviewlib import digests, faults, ipynb, storage
 from reviewlib.ipynb import CELL_SECONDS, NOTEBOOK_SECONDS
 from reviewlib.processes import Children, sigterm_raises
 
@@ -31,7 +30,6 @@ ENVIRONMENT = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
 BOOK = "book"  # the name of what is made from all notebooks
-ROOM = 2**20  # bytes that must be free before anything is run
 
 
 @dataclass(frozen=True)
@@ -133,10 +131,8 @@ def alone(root: Path, report: Report) -> Iterator[None]:
         OSError: _executed/ cannot be written or has no room.
     """
     out = root / "_executed"
+    storage.require_room(out, "executed notebooks go")
     try:
-        out.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=out) as probe:
-            probe.write(bytes(ROOM))
         lock = FileLock(out / ".lock", is_singleton=True)  # goes with the process that holds it
         try:
             lock.acquire(timeout=0)
@@ -144,7 +140,7 @@ def alone(root: Path, report: Report) -> Iterator[None]:
             report(Outcome(BOOK, "waiting", cause="waiting for another build of this tree"))
             lock.acquire()
     except OSError as error:
-        raise OSError(f"{out} must be writable and have room: {error}") from error
+        raise OSError(f"{out} must be writable: {error}") from error
     try:
         yield
     finally:
@@ -219,8 +215,7 @@ class _Runner:
         code = self.children.run(command, log, self.seconds, ENVIRONMENT, watch)
         fault = run.fault(code, self.cell_seconds, self.seconds)
         if fault is None:
-            copy.write_text(ipynb.cleaned(copy, key, self.parameters), encoding="utf8")
-            os.replace(copy, self.out / path.name)
+            storage.write(self.out / path.name, ipynb.cleaned(copy, key, self.parameters))
         return fault
 
     def _note(self, outcome: Outcome) -> None:
@@ -232,9 +227,7 @@ class _Runner:
             runs = last_runs(self.out.parent) | {outcome.name: run}
             text = json.dumps(runs, indent=1, sort_keys=True) + "\n"
             with suppress(OSError):  # an estimate for the next time is worth no failure
-                part = self.out / ".times.json"
-                part.write_text(text)
-                os.replace(part, self.out / "times.json")
+                storage.write(self.out / "times.json", text)
 
 
 def _papermill(

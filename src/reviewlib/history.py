@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from reviewlib import papers, schema
+from reviewlib import papers, schema, storage
 from reviewlib.verdicts import GAIN_VERDICTS
 
 WORDS = (*GAIN_VERDICTS, "out of scope", None)
@@ -143,10 +143,7 @@ def append(
     fresh = [Entry(date=when, commit=commit, why=why, **finding) for finding in found]
     lines = (json.dumps(asdict(e), ensure_ascii=False) for e in [*read(study), *fresh])
     path = path_of(study)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")  # nobody ever sees half of it
-    part.write_text("[\n " + ",\n ".join(lines) + "\n]\n", encoding="utf8")
-    part.replace(path)
+    storage.write(path, "[\n " + ",\n ".join(lines) + "\n]\n")
     return path
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from platformdirs import user_data_path
 
-from reviewlib import data, papers, runs, schema, tuning
-from reviewlib.study import Preset, Study, digest
+from reviewlib import data, papers, runs, schema, storage, tuning
+from reviewlib.storage import digest
+from reviewlib.study import Preset, Study
 
-FORMAT = 2
+FORMAT = 3
 # Most evidence first: a page shows the first of these that is valid.
 EVIDENCE = ("gpu", "laptop")
 # Another processor sums in another order; a changed default or data order moves far more. Scores
@@ -41,7 +41,7 @@ class Record:
         preset: sizes that it was run at, as a mapping.
         numerics: the study's number when it was run.
         data: name and checksum of the data set.
-        claims: digest of the claims, stamped before the final seeds.
+        test: digest of what defines the test, stamped before the final seeds.
         provenance: commit, source, versions, device, seconds and date; identifies nothing.
         trials: one row a trial (see `tuning.tune`).
         rows: one row a final run: arm, cell, seed, settings, metrics, cost.
@@ -53,7 +53,7 @@ class Record:
     preset: Mapping[str, Any]
     numerics: int
     data: Mapping[str, str]
-    claims: str
+    test: str
     provenance: Mapping[str, Any]
     trials: pd.DataFrame
     rows: pd.DataFrame
@@ -63,7 +63,7 @@ class Record:
     def digest(self) -> str:
         """Return the digest over everything measured, which reveals an edited number."""
         return digest(
-            [self.preset, self.data, self.claims, self.fingerprints]
+            [self.preset, self.data, self.test, self.fingerprints]
             + [_plain(table) for table in (self.trials, self.rows, self.floor)]
         )
 
@@ -78,18 +78,17 @@ def path_of(study: str, preset: str, folder: Path | None = None) -> Path:
 def folder_on(dataset: data.Dataset) -> Path:
     """Return the user's folder of records on a data set of these contents."""
     word = re.sub("[^a-z0-9]+", "-", Path(dataset.name).name.lower()).strip("-")[:40] or "data"
-    return user_data_path("reviewlib") / "records" / f"{word}-{dataset.checksum[:12]}"
+    return storage.data_folder("records", f"{word}-{dataset.checksum[:12]}")
 
 
 def save(record: Record, folder: Path | None = None) -> Path:
     """Write a record file atomically and return its path."""
     path = path_of(record.study, record.preset["name"], folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {"format": FORMAT, "digest": record.digest()} | {
         name: _plain(value) if isinstance(value, pd.DataFrame) else value
         for name, value in vars(record).items()
     }
-    runs.write_atomically(path, _dump(content))
+    storage.write(path, _dump(content))
     return path
 
 
@@ -100,15 +99,7 @@ def writable(study: str, preset: str, folder: Path | None = None) -> None:
         OSError: the folder cannot be made or written.
     """
     place = path_of(study, preset, folder).parent
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        runs.write_atomically(place / ".writable", " " * 2**20)  # an empty file fits a full disk
-        (place / ".writable").unlink()
-    except OSError as error:
-        raise OSError(
-            f"records go to {place}, which must be writable and have room: {error}; "
-            "name another with --out"
-        ) from error
+    storage.require_room(place, "records go", "name another folder with --out")
 
 
 def load(study: str, preset: str, folder: Path | None = None) -> Record:
@@ -163,14 +154,14 @@ def beyond_repair(record: Record, study: Study) -> list[str]:
     """Return why no run of a record can be used again, one sentence a reason."""
     if record.preset["name"] not in {preset.name for preset in study.presets}:
         return [f"the study no longer has a preset {record.preset['name']!r}"]
-    found = []
     if record.numerics != study.numerics:
-        found.append(f"recorded at numerics {record.numerics}, the study is at {study.numerics}")
-    if record.claims != study.digest():
-        found.append("the claims were changed after the final seeds had run")
-    if record.preset != study.preset(record.preset["name"]).plain():
-        found.append("the preset's sizes were changed since")
-    return found
+        return [f"recorded at numerics {record.numerics}, the study is at {study.numerics}"]
+    preset = study.preset(record.preset["name"])
+    if record.preset != preset.plain():
+        return ["the preset's sizes were changed since"]
+    if record.test != runs.test_digest(study, preset):
+        return ["what defines the test was changed after the final seeds had run"]
+    return []
 
 
 def to_rerun(record: Record, study: Study, folder: Path | None = None) -> dict[str, list[str]]:

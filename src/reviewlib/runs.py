@@ -10,34 +10,29 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import platform
 import shutil
-import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from platformdirs import user_cache_path
 
-from reviewlib import data, digests, engines, stages, train
-from reviewlib.study import STREAMS_APART, Arm, Cell, Preset, Sample, Study, digest, find, found
+from reviewlib import data, digests, engines, stages, storage, train
+from reviewlib.storage import digest
+from reviewlib.study import STREAMS_APART, Arm, Cell, Preset, Sample, Study, find, found
 
 Row = dict[str, Any]
 Fingerprint = dict[str, dict[str, list[float]]]
 # What the cache adds to a row, which identifies nothing.
-ORIGIN = ("claims", "computed", "commit", "device", "from_cache")
+ORIGIN = ("test", "computed", "commit", "device", "from_cache")
 # A fingerprint is the losses of this many steps, and the scores after them.
 TINY = Preset("fingerprint", "fashion-mnist-subset", 14, 400, 200, 50, 20, 1, 1, 1)
 Progress = Callable[[Row], None]
-# Nobody takes this long over one file: a part of one that is older was left by a killed process.
-ABANDONED = 24 * 3600  # seconds
 
 
 @dataclass(frozen=True)
@@ -85,10 +80,33 @@ class Run:
                     self.preset.batch_size,
                     self.preset.steps,
                 ],
-                "phase": [self.phase, self.fold],
+                "phase": [self.phase, self.fold, data.FOLD_SEED],
                 "stack": [1 if self.arm.draws else self.cell.stack, self.cell.ragged],
             }
         )
+
+
+def test_digest(study: Study, preset: Preset) -> str:
+    """Return the digest of what defines the test: it is stamped on every final run as it is made.
+
+    That is the primary claims and the controls, their arms, ranges and cells, and the sizes. Words
+    define nothing; exploratory claims, and arms of no other claim, are not covered.
+    """
+    claims = (*study.primary, *study.controls)
+    terms = [term for claim in claims for term in (*claim.contrast, *claim.control)]
+    arms = [arm for arm in study.arms if arm.name in {name for _, name, _ in terms}]
+    searched = {name for arm in arms for name in arm.knobs}
+    return digest(
+        {
+            "claims": claims,
+            "arms": arms,
+            "cells": [cell for cell in study.cells if cell.name in {name for *_, name in terms}],
+            "knobs": [knob for knob in study.knobs if knob.name in searched],
+            "sizes": replace(preset, cells=(), arms=()),
+            "numerics": study.numerics,
+            "folds": data.FOLD_SEED,
+        }
+    )
 
 
 def draw(
@@ -121,13 +139,12 @@ def fingerprint(study: Study, arm: Arm) -> Fingerprint:
     if study.name not in found() or find(study.name) is not study:
         return replay(study, arm)
     state = [digests.source_hash(), torch.__version__, platform.platform(), study.name, arm.name]
-    path = user_cache_path("reviewlib") / "fingerprints" / f"{digest(state)}.json"
+    path = storage.cache_folder("fingerprints") / f"{digest(state)}.json"
     with contextlib.suppress(OSError, ValueError):
         return json.loads(path.read_text(encoding="utf8"))
     replayed = replay(study, arm)
     with contextlib.suppress(OSError):  # it is only slower without
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(replayed))
+        storage.write(path, json.dumps(replayed))
     return replayed
 
 
@@ -294,7 +311,7 @@ def map_runs(
         device: where each run trains.
         engine: what maps over the stacks (see `engines`).
         jobs: how many at once.
-        stamp: fields added to every new row (the digest of the claims).
+        stamp: fields added to every new row (the digest of the test).
         fingerprints: of every arm, where they are known already.
         progress: called with each row as it becomes known.
 
@@ -337,26 +354,11 @@ def cache_folder(study: Study) -> Path:
     Raises:
         OSError: it cannot be written or is full.
     """
-    folder = user_cache_path("reviewlib") / "runs" / study.name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
-        with tempfile.TemporaryFile(dir=folder) as trial:
-            trial.write(bytes(2**20))
-    except OSError as error:
-        raise OSError(
-            f"finished runs are kept in {folder}, which must be writable and have room: {error}; "
-            "free some space or point XDG_CACHE_HOME elsewhere"
-        ) from error
+    folder = storage.cache_folder("runs", study.name)
+    remedy = "free some space or point XDG_CACHE_HOME elsewhere"
+    storage.require_room(folder, "finished runs go", remedy)
+    storage.sweep(folder)
     return folder
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the half-written files of processes that were killed while they wrote."""
-    for part in folder.glob("*.part"):
-        with contextlib.suppress(FileNotFoundError):  # another process sweeps too
-            if time.time() - part.stat().st_mtime > ABANDONED:
-                part.unlink()
 
 
 def _read(path: Path) -> Row | None:
@@ -377,25 +379,12 @@ def _read(path: Path) -> Row | None:
 
 def _keep(path: Path, row: Row) -> None:
     try:
-        write_atomically(path, json.dumps(row))
+        storage.write(path, json.dumps(row))
     except OSError as error:
         raise OSError(
             f"a finished run could not be kept in {path.parent}: {error}; the runs before it are "
             "safe there: free some space and start again"
         ) from error
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it; leave nothing behind on an error."""
-    part = tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=path.name, suffix=".part", delete=False
-    )
-    try:
-        with part:
-            part.write(text)
-        os.replace(part.name, path)
-    finally:
-        Path(part.name).unlink(missing_ok=True)
 
 
 def _now() -> str:

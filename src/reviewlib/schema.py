@@ -146,7 +146,7 @@ FIELDS = {
     "preset": ("the name, the data and the sizes", _has({"name": _text, "data": _text} | SIZES)),
     "numerics": WHOLE,
     "data": ("a name and a checksum", _has({"name": _text, "checksum": _text})),
-    "claims": TEXT,
+    "test": TEXT,
     "provenance": (
         "commit, device, date, versions and seconds",
         _has(

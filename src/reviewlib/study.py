@@ -5,16 +5,15 @@ The baseline is an `Arm` like any other, so tuning and comparison cannot tell it
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from reviewlib import papers
+from reviewlib.storage import meaning, wording
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,10 +70,10 @@ class Arm:
     """
 
     name: str
-    label: str
+    label: str = wording()
     role: str
     knobs: tuple[str, ...]
-    note: str
+    note: str = wording()
     fixed: Mapping[str, float] = field(default_factory=dict)
     times: int = 1
     share: float = 1.0
@@ -105,7 +104,7 @@ class Cell:
     """
 
     name: str
-    label: str
+    label: str = wording()
     label_noise: float = 0.0
     fixed: Mapping[str, float] = field(default_factory=dict)
     stack: int = 1
@@ -148,8 +147,8 @@ class Preset:
     settings_from: str | None = None
 
     def plain(self) -> dict[str, Any]:
-        """Return the sizes as JSON knows them."""
-        return json.loads(json.dumps(asdict(self)))
+        """Return the sizes as JSON knows them, without those at their default."""
+        return meaning(self)
 
 
 @dataclass(frozen=True)
@@ -184,8 +183,8 @@ class Claim:
     """
 
     name: str
-    statement: str
-    where: str
+    statement: str = wording()
+    where: str = wording()
     kind: Literal["gain", "no loss", "out of scope"]
     primary: bool = False
     metric: str = "accuracy"
@@ -193,10 +192,10 @@ class Claim:
     contrast: tuple[tuple[float, str, str], ...] = ()
     scale: Literal["difference", "log ratio"] = "difference"
     margin: float = 0.01
-    margin_reason: str = "the protocol's default for accuracy: 1.0 point"
-    reported: tuple[Reported, ...] = ()
+    margin_reason: str = wording(default="the protocol's default for accuracy: 1.0 point")
+    reported: tuple[Reported, ...] = wording(default=())
     control: tuple[tuple[float, str, str], ...] = ()
-    why: str = ""
+    why: str = wording(default="")
 
     def __post_init__(self) -> None:
         """Raise ValueError for a claim that could not be tested as declared."""
@@ -351,16 +350,6 @@ class Study:
                 return preset
         known = ", ".join(preset.name for preset in self.presets)
         raise ValueError(f"study {self.name} has no preset {name!r}; it has {known}")
-
-    def digest(self) -> str:
-        """Return the digest of the claims, which is stamped before the final seeds run."""
-        return digest([asdict(claim) for claim in (*self.claims, *self.controls)])
-
-
-def digest(value: Any) -> str:
-    """Return the SHA-256 of a value's canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def found() -> list[str]:

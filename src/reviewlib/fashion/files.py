@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import platformdirs
 import torch
 from filelock import FileLock
 from torch import Tensor
 
-from reviewlib import vision
+from reviewlib import storage, vision
 
 Splits = list[tuple[Tensor, Tensor]]  # images and labels of train, validation, test
 
@@ -149,7 +148,7 @@ def _folder() -> Path:
 
 
 def _cache() -> Path:
-    return Path(platformdirs.user_cache_dir("reviewlib")) / "fashion-mnist"
+    return storage.cache_folder("fashion-mnist")
 
 
 def _ways() -> str:
