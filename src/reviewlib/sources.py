@@ -1,0 +1,91 @@
+"""Which of our files a piece of code rests on, found by reading its imports, and digests of them."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from reviewlib.storage import digest, file_digest
+
+PACKAGE = Path(__file__).parent
+
+
+def imports(tree: ast.AST) -> list[str]:
+    """Return every module that is imported at any depth, and every name from one.
+
+    What is imported for type checkers only does not count.
+    """
+    found = []
+    for node in _running(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            found += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+    return found
+
+
+def files(names: Iterable[str]) -> list[Path]:
+    """Return the package's files that these modules rest on: their own, and those of all they import.
+
+    Names of other packages are passed over. A folder that is imported counts with its data files.
+    """
+    waiting, seen = list(names), set()
+    while waiting:
+        parts = waiting.pop().split(".")
+        for length in range(1, len(parts) + 1):  # importing a.b imports a first
+            for path in _files_of(tuple(parts[:length])):
+                if path not in seen:
+                    seen.add(path)
+                    waiting += _imports_of(path) if path.suffix == ".py" else []
+    return sorted(seen)
+
+
+def digest_of(names: Iterable[str]) -> str:
+    """Return the digest of the files that these modules rest on."""
+    return contents(files(names))
+
+
+def source_hash() -> str:
+    """Return the digest of all Python files of the package, 12 hex digits."""
+    return contents(sorted(PACKAGE.rglob("*.py")))[:12]
+
+
+def contents(paths: Iterable[Path], root: Path = PACKAGE) -> str:
+    """Return the digest of files under a folder: their places in it, and what is in them."""
+    return digest([(path.relative_to(root).as_posix(), file_digest(path)) for path in paths])
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield all nodes but those below `if TYPE_CHECKING`."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from _running(child)
+
+
+def _files_of(parts: tuple[str, ...]) -> list[Path]:
+    """Return the file of a module; of a package, its __init__.py and the data files beside it."""
+    if parts[0] != PACKAGE.name:
+        return []
+    place = PACKAGE.joinpath(*parts[1:])
+    if (init := place / "__init__.py").is_file():
+        return [init, *(path for path in place.iterdir() if path.is_file() and _is_data(path))]
+    module = place.with_suffix(".py")
+    return [module] if len(parts) > 1 and module.is_file() else []
+
+
+def _is_data(path: Path) -> bool:
+    return path.suffix not in (".py", ".part") and not path.name.startswith(".")
+
+
+def _imports_of(path: Path) -> tuple[str, ...]:
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
+@functools.cache
+def _parsed(path: Path, changed: int) -> tuple[str, ...]:
+    """Return a file's imports, read once for each time it was changed."""
+    return tuple(imports(ast.parse(path.read_text(encoding="utf8"))))
