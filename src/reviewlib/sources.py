@@ -1,4 +1,4 @@
-"""Which of our files a piece of code rests on, found by reading its imports, and digests of them."""
+"""What a piece of our code rests on, found by reading its imports, and digests of these files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def imports(tree: ast.AST) -> list[str]:
 
 
 def files(names: Iterable[str]) -> list[Path]:
-    """Return the package's files that these modules rest on: their own, and those of all they import.
+    """Return our files that these modules rest on: their own, and those of all that they import.
 
     Names of other packages are passed over. A folder that is imported counts with its data files.
     """
