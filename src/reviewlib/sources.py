@@ -53,8 +53,9 @@ def source_hash() -> str:
     return contents(sorted(PACKAGE.rglob("*.py")))[:12]
 
 
-def contents(paths: Iterable[Path], root: Path = PACKAGE) -> str:
-    """Return the digest of files under a folder: their places in it, and what is in them."""
+def contents(paths: Iterable[Path], root: Path | None = None) -> str:
+    """Return the digest of files under a folder, the package by default: their places and texts."""
+    root = root or PACKAGE
     return digest([(path.relative_to(root).as_posix(), file_digest(path)) for path in paths])
 
 
