@@ -21,18 +21,16 @@ from typer.testing import CliRunner
 
 from reviewlib import (
     chapter,
-    cifar,
     cli,
     compare,
     data,
-    imagefolder,
     publish,
     records,
     runs,
     study,
     vision,
 )
-from reviewlib.data import DataError
+from reviewlib.data import DataError, cifar, datasets, image_folder
 
 DIGITS = load_digits()
 
@@ -63,7 +61,7 @@ def digits(folder, count=1797):
 
 def parts(folder):
     """Return the images of each part as a set of bytes, and the checksum."""
-    splits, checksum, _ = imagefolder.read(folder)
+    splits, checksum, _ = image_folder.read(folder)
     return [{image.tobytes() for image in images.numpy()} for images, _ in splits], checksum
 
 
@@ -86,7 +84,7 @@ def test_a_folder_of_mixed_images_becomes_one_data_set(folder):
 
 
 def test_gray_files_stay_gray(tmp_path):
-    splits, _, _ = imagefolder.read(photos(tmp_path / "gray", gray=True))
+    splits, _, _ = image_folder.read(photos(tmp_path / "gray", gray=True))
     assert splits[0][0].shape[1:] == (1, 28, 28)
 
 
@@ -95,7 +93,7 @@ def test_an_image_is_cropped_to_its_middle_and_not_squeezed(folder):
     wide[:, 56:112] = 200
     for name in ("cat", "dog & co"):
         Image.fromarray(wide).save(folder / name / "wide.png")
-    found = [image for images, _ in imagefolder.read(folder)[0] for image in images]
+    found = [image for images, _ in image_folder.read(folder)[0] for image in images]
     assert sum(bool((image[:, :, 3:-3] == 200).all()) for image in found) == 2
 
 
@@ -117,26 +115,26 @@ def test_copies_of_a_file_stay_in_one_part(folder):
 
 
 def test_the_checksum_covers_pixels_labels_and_names(folder):
-    found = {imagefolder.read(folder)[1]}
+    found = {image_folder.read(folder)[1]}
     (folder / "cat" / "0.png").rename(folder / "dog & co" / "moved.png")
-    found.add(imagefolder.read(folder)[1])
+    found.add(image_folder.read(folder)[1])
     (folder / "cat").rename(folder / "Cat")
-    found.add(imagefolder.read(folder)[1])
+    found.add(image_folder.read(folder)[1])
     file = folder / "Cat" / "3.png"
     file.write_bytes((folder / "Cat" / "6.png").read_bytes())
-    found.add(imagefolder.read(folder)[1])
+    found.add(image_folder.read(folder)[1])
     assert len(found) == 4
 
 
 def test_the_checksum_follows_from_what_was_decoded(folder, monkeypatch):
-    decoded, before = imagefolder._decoded, imagefolder.read(folder)[1]
+    decoded, before = image_folder._decoded, image_folder.read(folder)[1]
 
     def inverted(path, label):
         picture = decoded(path, label)
         return replace(picture, pixels=255 - picture.pixels)
 
-    monkeypatch.setattr(imagefolder, "_decoded", inverted)
-    assert imagefolder.read(folder)[1] != before
+    monkeypatch.setattr(image_folder, "_decoded", inverted)
+    assert image_folder.read(folder)[1] != before
 
 
 def test_what_computers_leave_behind_is_ignored(folder):
@@ -154,7 +152,7 @@ def test_turned_photographs_are_put_upright(folder):
     exif[0x0112] = 3  # upside down
     for name in ("cat", "dog & co"):
         Image.fromarray(tall).save(folder / name / "turned.png", exif=exif)
-    found = [image for images, _ in imagefolder.read(folder)[0] for image in images]
+    found = [image for images, _ in image_folder.read(folder)[0] for image in images]
     assert sum(bool((image[:, :13] == 0).all() and (image[:, 15:] == 255).all()) for image in found)
 
 
@@ -220,13 +218,13 @@ def test_what_is_wrong_with_a_folder_is_said_with_its_name(folder, damage):
     spoil, message = DAMAGES[damage]
     spoil(folder)
     with pytest.raises(DataError, match=message):
-        imagefolder.read(folder)
+        image_folder.read(folder)
 
 
 def test_a_large_file_is_not_read(folder, monkeypatch):
-    monkeypatch.setattr(imagefolder, "MOST_BYTES", 10)
+    monkeypatch.setattr(image_folder, "MOST_BYTES", 10)
     with pytest.raises(DataError, match="cat/0.png cannot be read.*more than 10 bytes"):
-        imagefolder.read(folder)
+        image_folder.read(folder)
 
 
 def test_a_missing_folder_is_named(tmp_path):
@@ -391,7 +389,7 @@ def test_records_on_other_data_are_kept_apart_and_found_again(toy_on_digits, tmp
 def test_a_changed_folder_has_no_records_yet(toy_on_digits):
     before = records.folder_on(data.load(str(toy_on_digits)))
     Image.fromarray(noise(5, 8, 8)).save(toy_on_digits / "3" / "new.png")
-    data._load.cache_clear()
+    datasets._load.cache_clear()
     assert records.folder_on(data.load(str(toy_on_digits))) != before
 
 

@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 import torch
 
-from reviewlib.fashion.files import DataError, Splits
+from reviewlib.data.fashion.files import DataError, Splits
 
 SIDE = 28  # of Fashion-MNIST too, so that the same presets fit
 PARTS = ("training", "validation", "test")

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from reviewlib import data, vision
-from reviewlib.fashion import files
-from reviewlib.fashion.__main__ import contents
+from reviewlib.data.fashion import files
+from reviewlib.data.fashion.__main__ import contents
 
 FILES = files.FILES
 FULL_CHECKSUM = "14410854cf7a289477dcfc7df3f8ec24741e281cdcc425ede0d9a748ca630214"

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from reviewlib import data
-from reviewlib.fashion import files
+from reviewlib.data import datasets
+from reviewlib.data.fashion import files
 
 
 def generator(seed=0):
@@ -40,7 +41,7 @@ def test_load_reads_once(small):
 def test_load_names_the_parts_of_the_files(monkeypatch):
     splits = [(split.images, split.labels) for split in map(numbered, (4, 3, 2))]
     monkeypatch.setattr(files, "full", lambda: (splits, "abc"))
-    dataset = data._load.__wrapped__("fashion-mnist", "cpu")  # not from, or into, the cache
+    dataset = datasets._load.__wrapped__("fashion-mnist", "cpu")  # not from, or into, the cache
     parts = (dataset.development.train, dataset.development.validation, dataset.test)
     for part, (images, labels) in zip(parts, splits, strict=True):
         assert part.images is images and part.labels is labels

@@ -18,7 +18,7 @@ import torch
 from filelock import FileLock
 
 from reviewlib import storage, vision
-from reviewlib.fashion.files import DataError, Splits
+from reviewlib.data.fashion.files import DataError, Splits
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"

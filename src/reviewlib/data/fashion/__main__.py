@@ -1,4 +1,4 @@
-"""Build the shipped subset from the full data set: `python -m reviewlib.fashion`."""
+"""Build the shipped subset from the full data set: `python -m reviewlib.data.fashion`."""
 
 import hashlib
 import lzma
@@ -6,8 +6,8 @@ import lzma
 import torch
 from torch import Tensor
 
-from reviewlib import data
-from reviewlib.fashion import files
+from reviewlib.data import datasets as data
+from reviewlib.data.fashion import files
 
 
 def choose(split: data.Split, size: int, name: str) -> data.Split:
@@ -38,7 +38,7 @@ def contents(dataset: data.Dataset) -> bytes:
 
 
 def main() -> None:
-    """Write the subset, and fail if it is not the one that `reviewlib.fashion.files` expects."""
+    """Write the subset, and fail if it is not the one that `reviewlib.data.fashion.files` has."""
     content = contents(data.load("fashion-mnist"))
     files.SUBSET_FILE.write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
     checksum = hashlib.sha256(content).hexdigest()

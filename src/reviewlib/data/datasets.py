@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reviewlib import cifar, imagefolder
-from reviewlib.fashion import files
+from reviewlib.data import cifar, image_folder
+from reviewlib.data.fashion import files
 
 NAMES = ("fashion-mnist", "fashion-mnist-subset", "cifar10")
 STREAMS = ("subset", "noise", "init", "order", "method")
@@ -121,7 +121,7 @@ def load(name: str = "fashion-mnist", device: str | torch.device = "cpu") -> Dat
     """Return a data set with its fixed splits, read once a process and device: do not write to it.
 
     Args:
-        name: one of NAMES, or the path of a folder of images (see `imagefolder`).
+        name: one of NAMES, or the path of a folder of images (see `image_folder`).
         device: where its tensors are.
 
     Raises:
@@ -167,7 +167,7 @@ def _read(name: str) -> tuple[files.Splits, str, tuple[str, ...]]:
         case "cifar10":
             return *cifar.read(), cifar.CLASSES
         case _:
-            return imagefolder.read(Path(name))
+            return image_folder.read(Path(name))
 
 
 def stream_seed(seed: int, name: str) -> int:
