@@ -11,7 +11,7 @@ from reviewlib import contract, drafts
 
 SRC = Path(__file__).parents[1] / "src" / "reviewlib"
 STUDY_FREE = (
-    *("train", "stages", "replicas", "ragged", "watch", "models", "vision", "storage"),
+    *("train", "stages", "replicas", "ragged", "watch", "models", "storage"),
     *(str(path.relative_to(SRC).with_suffix("")) for path in sorted(SRC.glob("data/**/*.py"))),
 )
 

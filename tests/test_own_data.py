@@ -1,68 +1,18 @@
-"""The reader's own data: a folder of images, CIFAR-10, and a study and a page on them."""
+"""A study and a page on the reader's own data."""
 
-import gzip
-import hashlib
-import io
 import json
-import os
 import re
-import tarfile
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import toy
 import yaml
+from images import cifar_archive, digits, noise, photos
 from PIL import Image
-from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
-from reviewlib import (
-    chapter,
-    cli,
-    compare,
-    data,
-    publish,
-    records,
-    runs,
-    study,
-    vision,
-)
-from reviewlib.data import DataError, cifar, datasets, image_folder
-
-DIGITS = load_digits()
-
-
-def noise(seed, *shape):
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def photos(folder, count=60, gray=False):
-    """Write `count` small images of mixed sizes and formats into each of two class folders."""
-    for label, name in enumerate(("cat", "dog & co")):
-        (folder / name).mkdir(parents=True)
-        for i in range(count):
-            shape = (8 + i % 5, 8 + i % 7) + (() if gray or i % 3 == 0 else (3,))
-            suffix = ("png", "jpg", "bmp")[i % 3]
-            Image.fromarray(noise(1000 * label + i, *shape)).save(folder / name / f"{i}.{suffix}")
-    return folder
-
-
-def digits(folder, count=1797):
-    """Write scikit-learn's digits as PNG files, a folder per digit."""
-    for i, (image, label) in enumerate(zip(DIGITS.images[:count], DIGITS.target, strict=False)):
-        place = folder / str(label)
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray((image * 15.9).astype(np.uint8)).save(place / f"{i}.png")
-    return folder
-
-
-def parts(folder):
-    """Return the images of each part as a set of bytes, and the checksum."""
-    splits, checksum, _ = image_folder.read(folder)
-    return [{image.tobytes() for image in images.numpy()} for images, _ in splits], checksum
+from reviewlib import chapter, cli, compare, data, publish, records, runs, study
+from reviewlib.data import DataError, cifar, datasets
 
 
 @pytest.fixture
@@ -70,244 +20,9 @@ def folder(tmp_path):
     return photos(tmp_path / "pets")
 
 
-# Reading a folder
-
-
-def test_a_folder_of_mixed_images_becomes_one_data_set(folder):
-    found = data.load(str(folder))
-    assert (found.name, found.classes) == (str(folder.resolve()), ("cat", "dog & co"))
-    train, validation, test = found.development.train, found.development.validation, found.test
-    assert train.images.shape[1:] == (3, 28, 28)
-    assert len(train) + len(validation) + len(test) == 120
-    assert len(train) > len(test) > len(validation)
-    assert all(set(split.labels.tolist()) == {0, 1} for split in (train, validation, test))
-
-
-def test_gray_files_stay_gray(tmp_path):
-    splits, _, _ = image_folder.read(photos(tmp_path / "gray", gray=True))
-    assert splits[0][0].shape[1:] == (1, 28, 28)
-
-
-def test_an_image_is_cropped_to_its_middle_and_not_squeezed(folder):
-    wide = np.zeros((56, 168), dtype=np.uint8)
-    wide[:, 56:112] = 200
-    for name in ("cat", "dog & co"):
-        Image.fromarray(wide).save(folder / name / "wide.png")
-    found = [image for images, _ in image_folder.read(folder)[0] for image in images]
-    assert sum(bool((image[:, :, 3:-3] == 200).all()) for image in found) == 2
-
-
-def test_a_new_file_moves_no_other_and_names_do_not_matter(folder):
-    before, checksum = parts(folder)
-    (folder / "cat" / "0.png").rename(folder / "cat" / "renamed.png")
-    assert parts(folder) == (before, checksum)
-    Image.fromarray(noise(7, 9, 9)).save(folder / "cat" / "new.png")
-    after, changed = parts(folder)
-    assert changed != checksum
-    assert all(old <= new for old, new in zip(before, after, strict=True))
-
-
-def test_copies_of_a_file_stay_in_one_part(folder):
-    for file in list((folder / "cat").iterdir()):
-        (folder / "dog & co" / f"copy-{file.name}").write_bytes(file.read_bytes())
-    found, _ = parts(folder)
-    assert not any(found[i] & found[j] for i, j in ((0, 1), (0, 2), (1, 2)))
-
-
-def test_the_checksum_covers_pixels_labels_and_names(folder):
-    found = {image_folder.read(folder)[1]}
-    (folder / "cat" / "0.png").rename(folder / "dog & co" / "moved.png")
-    found.add(image_folder.read(folder)[1])
-    (folder / "cat").rename(folder / "Cat")
-    found.add(image_folder.read(folder)[1])
-    file = folder / "Cat" / "3.png"
-    file.write_bytes((folder / "Cat" / "6.png").read_bytes())
-    found.add(image_folder.read(folder)[1])
-    assert len(found) == 4
-
-
-def test_the_checksum_follows_from_what_was_decoded(folder, monkeypatch):
-    decoded, before = image_folder._decoded, image_folder.read(folder)[1]
-
-    def inverted(path, label):
-        picture = decoded(path, label)
-        return replace(picture, pixels=255 - picture.pixels)
-
-    monkeypatch.setattr(image_folder, "_decoded", inverted)
-    assert image_folder.read(folder)[1] != before
-
-
-def test_what_computers_leave_behind_is_ignored(folder):
-    before = parts(folder)
-    (folder / ".DS_Store").write_text("x")
-    (folder / "cat" / "Thumbs.db").write_text("x")
-    (folder / "cat" / "._0.png").write_text("x")
-    assert parts(folder) == before
-
-
-def test_turned_photographs_are_put_upright(folder):
-    tall = np.zeros((40, 40), dtype=np.uint8)
-    tall[:20] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 3  # upside down
-    for name in ("cat", "dog & co"):
-        Image.fromarray(tall).save(folder / name / "turned.png", exif=exif)
-    found = [image for images, _ in image_folder.read(folder)[0] for image in images]
-    assert sum(bool((image[:, :13] == 0).all() and (image[:, 15:] == 255).all()) for image in found)
-
-
-def no_classes(folder):
-    for place in list(folder.iterdir()):
-        place.rename(folder.parent / place.name)
-
-
-def one_class(folder):
-    (folder / "cat").rename(folder.parent / "cat")
-
-
-def too_few(folder):
-    for file in sorted((folder / "cat").iterdir())[1:]:
-        file.unlink()
-
-
-def bomb(folder):
-    Image.new("1", (8000, 8000)).save(folder / "cat" / "bad.png")
-
-
-def beyond_pillow(folder):
-    Image.new("1", (20_000, 10_000)).save(folder / "cat" / "bad.png")
-
-
-def truncated(folder):
-    file = folder / "cat" / "1.jpg"
-    (folder / "cat" / "bad.jpg").write_bytes(file.read_bytes()[:-20])
-
-
-def sixteen_bits(folder):
-    Image.fromarray(np.zeros((9, 9), dtype=np.uint16)).save(folder / "cat" / "bad.png")
-
-
-def script(folder):
-    (folder / "cat" / "bad.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
-
-
-DAMAGES = {
-    "no class": (no_classes, "pets must have at least two folders, one per class, but has 0"),
-    "one class": (one_class, "pets must have at least two folders.*has 1"),
-    "empty class": (lambda f: (f / "empty").mkdir(), "the class folder .*pets/empty is empty"),
-    "too few": (too_few, "the class folder .*pets/cat has too few images.*add some"),
-    "loose file": (
-        lambda f: (f / "readme.txt").write_text("x"),
-        "pets/readme.txt must be a folder",
-    ),
-    "no image": (lambda f: (f / "cat/bad.txt").write_text("x"), "cat/bad.txt cannot be read as an"),
-    "truncated": (truncated, "cat/bad.jpg cannot be read as an image.*truncated"),
-    "bomb": (bomb, "cat/bad.png cannot be read.*8000 x 8000 are over 50,000,000 pixels"),
-    "larger bomb": (beyond_pillow, "cat/bad.png cannot be read.*decompression bomb"),
-    "16 bits": (sixteen_bits, "cat/bad.png cannot be read.*not 8 bits a channel"),
-    "postscript": (script, "cat/bad.eps cannot be read as an.*cannot identify"),
-    "folder below": (lambda f: (f / "cat/more").mkdir(), "cat/more must be an image file"),
-    "link to itself": (lambda f: (f / "cat/x").symlink_to(f / "cat/x"), "cat/x must be an image"),
-    "link above": (lambda f: (f / "cat/up").symlink_to(f), "cat/up must be an image file"),
-    "pipe": (lambda f: os.mkfifo(f / "cat/pipe"), "cat/pipe must be an image file"),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_wrong_with_a_folder_is_said_with_its_name(folder, damage):
-    spoil, message = DAMAGES[damage]
-    spoil(folder)
-    with pytest.raises(DataError, match=message):
-        image_folder.read(folder)
-
-
-def test_a_large_file_is_not_read(folder, monkeypatch):
-    monkeypatch.setattr(image_folder, "MOST_BYTES", 10)
-    with pytest.raises(DataError, match="cat/0.png cannot be read.*more than 10 bytes"):
-        image_folder.read(folder)
-
-
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(DataError, match="nowhere must be a folder with one folder"):
-        data.load(f"{tmp_path}/nowhere")
-
-
-# CIFAR-10
-
-
 @pytest.fixture
 def archive(tmp_path, monkeypatch):
-    """A folder with an archive in CIFAR-10's format: 20 images a file; REVIEWLIB_DATA names it."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        for number, name in enumerate(cifar.BATCHES):
-            batch = noise(number, 20, 3073)
-            batch[:, 0] = np.arange(20) % 10
-            member = tarfile.TarInfo(f"{cifar.FOLDER}/{name}")
-            member.size = batch.nbytes
-            tar.addfile(member, io.BytesIO(batch.tobytes()))
-    content = packed.getvalue()
-    monkeypatch.setattr(cifar, "SHA256", hashlib.sha256(content).hexdigest())
-    monkeypatch.setattr(cifar, "MD5", hashlib.md5(content).hexdigest())
-    monkeypatch.setattr(cifar, "VALIDATION", 10)
-    monkeypatch.setenv("REVIEWLIB_DATA", str(tmp_path / "mine"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "mine").mkdir()
-    path = tmp_path / "mine" / cifar.ARCHIVE
-    path.write_bytes(content)
-    return path
-
-
-def test_cifar_is_read_from_plain_bytes(archive):
-    splits, checksum = cifar.read()
-    assert [len(labels) for _, labels in splits] == [90, 10, 20]
-    batches = [noise(number, 20, 3073) for number in range(6)]
-    assert np.array_equal(splits[0][0][25].numpy().ravel(), batches[1][5, 1:])
-    assert splits[1][1].tolist() == [*range(10)]
-    assert splits[2][0].shape == (20, 3, 32, 32)
-    assert len(checksum) == 64
-
-
-def test_another_archive_is_not_unpacked(archive, monkeypatch):
-    archive.write_bytes(gzip.compress(bytes(1000)))
-    monkeypatch.setattr(tarfile, "open", lambda **_: pytest.fail("it was opened"))
-    with pytest.raises(DataError, match=f"{archive} is corrupt: its SHA-256 differs"):
-        cifar.read()
-
-
-def test_torchvision_downloads_cifar_where_it_is_missing(archive, tmp_path, monkeypatch):
-    content = archive.read_bytes()
-    archive.unlink()
-    asked = []
-
-    def download_url(url, root, filename, md5):
-        asked.append((url, md5))
-        Path(root, filename).write_bytes(content)
-
-    tools = SimpleNamespace(
-        datasets=SimpleNamespace(utils=SimpleNamespace(download_url=download_url))
-    )
-    monkeypatch.setattr(vision, "torchvision", lambda: tools)
-    assert cifar.read()[1] == cifar.read()[1]
-    assert asked == [(cifar.URL, hashlib.md5(content).hexdigest())]
-    left = {path.name for path in (tmp_path / "cache/reviewlib/cifar10").iterdir()}
-    assert left <= {cifar.ARCHIVE, ".lock"}
-
-
-def test_a_failed_download_says_where_to_put_cifar(archive, monkeypatch):
-    archive.unlink()
-
-    def offline(*_):
-        raise OSError("no network")
-
-    tools = SimpleNamespace(datasets=SimpleNamespace(utils=SimpleNamespace(download_url=offline)))
-    monkeypatch.setattr(vision, "torchvision", lambda: tools)
-    with pytest.raises(DataError, match="download failed: no network. Put cifar-10-binary.tar.gz"):
-        cifar.read()
-
-
-def test_the_real_torchvision_has_the_download_that_is_asked_for():
-    assert callable(vision.torchvision().datasets.utils.download_url)
+    return cifar_archive(tmp_path, monkeypatch)
 
 
 # Presets on other data
@@ -338,7 +53,7 @@ def test_too_small_data_are_told_how_many_are_needed(folder, changes, message):
 
 
 def test_a_side_that_does_not_divide_becomes_the_nearest_that_does(archive):
-    split = data.Split(*cifar.read()[0][0])
+    split = cifar.read()[0][0]
     assert [data.nearest_side(split, side) for side in (7, 14, 28, 32)] == [8, 16, 32, 32]
 
 

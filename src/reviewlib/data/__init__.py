@@ -1,22 +1,10 @@
 """Data sets as tensors on a device, with fixed splits and folds, and the named random streams."""
 
-from reviewlib.data.datasets import (
-    FOLD_SEED,
-    NAMES,
-    STREAMS,
-    DataError,
-    Dataset,
-    Development,
-    Split,
-    flip_labels,
-    fold,
-    load,
-    nearest_side,
-    shrink,
-    stream,
-    stream_seed,
-    subset,
-)
+from reviewlib.data.datasets import NAMES, Dataset, Development, load
+from reviewlib.data.errors import DataError
+from reviewlib.data.folds import FOLD_SEED, fold
+from reviewlib.data.split import Split, flip_labels, nearest_side, shrink, subset
+from reviewlib.data.streams import STREAMS, stream, stream_seed
 
 __all__ = [
     "FOLD_SEED",

@@ -1,7 +1,7 @@
 """CIFAR-10, from the binary archive of its authors.
 
-The version for Python, which torchvision reads, consists of pickles, and to unpickle is to run what
-somebody else wrote; the binary version holds the same images as plain bytes.
+The version for Python consists of pickles, and unpickling runs code that somebody else wrote. The
+binary version holds the same images as plain bytes.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ import hashlib
 import math
 import os
 import tarfile
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 
-from reviewlib import storage, vision
-from reviewlib.data.fashion.files import DataError, Splits
+from reviewlib import storage
+from reviewlib.data.download import fetch
+from reviewlib.data.errors import DataError
+from reviewlib.data.split import Split, Splits
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
-MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # as published beside the archive
 SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 FOLDER = "cifar-10-batches-bin"
 BATCHES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
@@ -42,15 +41,15 @@ CLASSES = (
 )
 
 
-def read() -> tuple[Splits, str]:
-    """Return the splits' images (N, 3, 32, 32), uint8, with their labels (N,), and the checksum.
+def read() -> tuple[Splits, str, tuple[str, ...]]:
+    """Return the splits, of images (N, 3, 32, 32), the checksum and the classes.
 
     The archive is looked for in the folder that REVIEWLIB_DATA names and in the user's cache, and
-    downloaded into the cache by torchvision otherwise. The checksum is the SHA-256, in hex, over
-    the six uncompressed files.
+    otherwise downloaded into the cache. The checksum is the SHA-256, in hex, over the six
+    uncompressed files.
 
     Raises:
-        DataError: the archive cannot be had, or is another one.
+        DataError: the archive is missing and cannot be downloaded, or is corrupt.
     """
     contents = _contents(_archive())
     records = [
@@ -58,43 +57,32 @@ def read() -> tuple[Splits, str]:
         for content in contents
     ]
     train, test = np.concatenate(records[:-1]), records[-1]
-    parts = (train[:-VALIDATION], train[-VALIDATION:], test)
-    splits = [
-        (
-            torch.from_numpy(part[:, 1:].reshape(-1, *SHAPE).copy()),
-            torch.from_numpy(part[:, 0].astype(np.int64)),
-        )
-        for part in parts
-    ]
-    return splits, hashlib.sha256(b"".join(contents)).hexdigest()
+    splits = tuple(map(_split, (train[:-VALIDATION], train[-VALIDATION:], test)))
+    return splits, hashlib.sha256(b"".join(contents)).hexdigest(), CLASSES
+
+
+def _split(records: np.ndarray) -> Split:
+    """Return the split of records (N, 1 + 3 * 32 * 32): a label, then the pixels."""
+    images, labels = records[:, 1:].reshape(-1, *SHAPE), records[:, 0]
+    return Split(torch.from_numpy(images.copy()), torch.from_numpy(labels.astype(np.int64)))
 
 
 def _archive() -> Path:
     """Return the first place that holds the archive, the cache after a download if none does."""
     cache = storage.cache_folder("cifar10")
-    places = [cache]
     if named := os.environ.get("REVIEWLIB_DATA"):
         root = Path(named).expanduser()
-        places = [root, root / "cifar10", cache]
-    found = next((place for place in places if (place / ARCHIVE).is_file()), None)
-    if found is None:
-        _download(cache)
-    return (found or cache) / ARCHIVE
-
-
-def _download(cache: Path) -> None:
-    """Have torchvision download the archive, which appears in the cache when it is whole."""
+        for place in (root, root / "cifar10"):
+            if (place / ARCHIVE).is_file():
+                return place / ARCHIVE
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / ".lock"), tempfile.TemporaryDirectory(dir=cache) as part:
-            if not (cache / ARCHIVE).exists():  # another process may have been first
-                vision.torchvision().datasets.utils.download_url(URL, part, ARCHIVE, MD5)
-                os.replace(Path(part, ARCHIVE), cache / ARCHIVE)
-    except (ImportError, OSError, RuntimeError) as error:
+        fetch(URL, f"sha256:{SHA256}", cache)
+    except (OSError, ValueError) as error:
         raise DataError(
             f"CIFAR-10 is not on this machine, and its download failed: {error}. Put {ARCHIVE} "
             f"from {URL} into {cache} or into the folder that REVIEWLIB_DATA names"
         ) from error
+    return cache / ARCHIVE
 
 
 def _contents(path: Path) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""A folder of one's own images, with one folder per class: any sizes, gray or color."""
+"""The reader's own images: one folder per class, of any size, gray or color."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from types import ModuleType
 import numpy as np
 import torch
 
-from reviewlib.data.fashion.files import DataError, Splits
+from reviewlib.data.errors import DataError
+from reviewlib.data.split import Split, Splits
 
 SIDE = 28  # of Fashion-MNIST too, so that the same presets fit
 PARTS = ("training", "validation", "test")
@@ -37,21 +38,21 @@ class Picture:
 
     @property
     def part(self) -> int:
-        """Position in PARTS; it follows from the file's contents and from nothing else."""
+        """Position in PARTS, which only the contents of the file decide."""
         place = int.from_bytes(self.key[:8], "big") / 2**64
         return 0 if place < TRAIN else 1 if place < TRAIN + VALIDATION else 2
 
 
 def read(folder: Path) -> tuple[Splits, str, tuple[str, ...]]:
-    """Return the splits' images (N, C, 28, 28) with their labels, a checksum, and class names.
+    """Return the splits, of images (N, C, 28, 28), a checksum, and the class names.
 
     Classes are the folders, by name. An image is cropped to a centered square and resized; C is 1
-    if every file is gray, else 3. Which part an image is in follows from its file's contents: a new
-    file moves no other, and copies of one file are in the same part, whatever their class. The
-    checksum is the SHA-256, in hex, over class names, pixels and labels.
+    if every file is gray, else 3. The contents of a file decide which part it is in, so a new file
+    moves no other, and copies of one file are in the same part, whatever their class. The checksum
+    is the SHA-256, in hex, over class names, pixels and labels.
 
     Raises:
-        DataError: a folder or file is not as it must be; the message names it.
+        DataError: a folder or a file is unusable; the message names it.
         ImportError: Pillow is not installed.
     """
     listing = _listing(folder)
@@ -63,17 +64,17 @@ def read(folder: Path) -> tuple[Splits, str, tuple[str, ...]]:
     splits = []
     for part, what in enumerate(PARTS):
         mine = [picture for picture in pictures if picture.part == part]
-        _all_there(folder, classes, mine, what)
+        _require_all_classes(folder, classes, mine, what)
         images = np.stack([picture.pixels[..., :channels] for picture in mine])
         images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         labels = np.array([picture.label for picture in mine], dtype=np.int64)
         checksum.update(images.tobytes() + labels.astype("<i8").tobytes())
-        splits.append((torch.from_numpy(images), torch.from_numpy(labels)))
-    return splits, checksum.hexdigest(), classes
+        splits.append(Split(torch.from_numpy(images), torch.from_numpy(labels)))
+    return tuple(splits), checksum.hexdigest(), classes
 
 
 def _listing(folder: Path) -> list[tuple[str, list[Path]]]:
-    """Return every class with its files, both by name; folders below a class are not entered."""
+    """Return every class with its files, both sorted by name; a folder in a class is an error."""
     if not folder.is_dir():
         raise DataError(f"{folder} must be a folder with one folder of images per class")
     listing = []
@@ -83,7 +84,7 @@ def _listing(folder: Path) -> list[tuple[str, list[Path]]]:
         files = list(_visible(place))
         for file in files:
             if not file.is_file():
-                raise DataError(f"{file} must be an image file; remove it, or move up what it has")
+                raise DataError(f"{file} must be an image file; remove it, or move its contents up")
         if not files:
             raise DataError(f"the class folder {place} is empty; add images or remove it")
         listing.append((place.name, files))
@@ -95,7 +96,7 @@ def _listing(folder: Path) -> list[tuple[str, list[Path]]]:
 
 
 def _visible(folder: Path) -> Iterator[Path]:
-    """Return what lies in a folder, by name, without what computers leave there."""
+    """Return the contents of a folder, sorted by name, without the files that systems leave."""
     try:
         found = sorted(folder.iterdir())
     except OSError as error:
@@ -106,7 +107,7 @@ def _visible(folder: Path) -> Iterator[Path]:
 
 
 def _decoded(path: Path, label: int) -> Picture:
-    """Return an image file's picture; nothing is decoded before its stated size is known."""
+    """Return the picture in an image file, after a check of the size that its header states."""
     image_module, operations = _pillow()
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -127,7 +128,8 @@ def _decoded(path: Path, label: int) -> Picture:
             square = operations.fit(upright, (SIDE, SIDE))
     except Exception as error:  # decoders raise nearly anything
         raise DataError(
-            f"{path} cannot be read as an image ({', '.join(FORMATS)}): {error}; mend or remove it"
+            f"{path} cannot be read as an image ({', '.join(FORMATS)}): {error}; "
+            "replace or remove it"
         ) from error
     return Picture(hashlib.sha256(content).digest(), np.asarray(square), gray, label)
 
@@ -141,10 +143,10 @@ def _pillow() -> tuple[ModuleType, ModuleType]:
     return Image, ImageOps
 
 
-def _all_there(
+def _require_all_classes(
     folder: Path, classes: tuple[str, ...], pictures: Sequence[Picture], what: str
 ) -> None:
-    """Raise DataError if a part has no image of a class."""
+    """Raise DataError if a class has no image in this part."""
     there = {picture.label for picture in pictures}
     for label, name in enumerate(classes):
         if label not in there:

@@ -6,46 +6,45 @@ import lzma
 import torch
 from torch import Tensor
 
-from reviewlib.data import datasets as data
-from reviewlib.data.fashion import files
+from reviewlib.data.datasets import Dataset, load
+from reviewlib.data.fashion import files, subset
+from reviewlib.data.split import Split
 
 
-def choose(split: data.Split, size: int, name: str) -> data.Split:
+def choose(split: Split, size: int, name: str) -> Split:
     """Return `size` images, as many of each class, in the order of the split.
 
     Which ones are chosen follows from a hash of their position, so that no version of a random
     generator matters.
     """
     chosen: list[int] = []
-    for label in range(len(data.CLASSES)):
+    for label in range(len(files.CLASSES)):
         candidates = torch.nonzero(split.labels == label).flatten().tolist()
         candidates.sort(key=lambda index: hashlib.sha256(f"{name}:{index}".encode()).digest())
-        chosen += candidates[: size // len(data.CLASSES)]
+        chosen += candidates[: size // len(files.CLASSES)]
     return split.take(sorted(chosen))
 
 
-def contents(dataset: data.Dataset) -> bytes:
+def contents(dataset: Dataset) -> bytes:
     """Return all images, then all labels, a byte each: train, validation, test."""
     development = dataset.development
     splits = {"train": development.train, "validation": development.validation}
     splits["test"] = dataset.test
     parts = [
         choose(split, size, name)
-        for (name, split), size in zip(splits.items(), files.SUBSET_SIZES, strict=True)
+        for (name, split), size in zip(splits.items(), subset.SIZES, strict=True)
     ]
     values: list[Tensor] = [part.images for part in parts] + [part.labels for part in parts]
     return b"".join(value.to(torch.uint8).numpy().tobytes() for value in values)
 
 
 def main() -> None:
-    """Write the subset, and fail if it is not the one that `reviewlib.data.fashion.files` has."""
-    content = contents(data.load("fashion-mnist"))
-    files.SUBSET_FILE.write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
+    """Write the subset, and fail if it is not the one that `subset.CHECKSUM` names."""
+    content = contents(load("fashion-mnist"))
+    subset.FILE.write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
     checksum = hashlib.sha256(content).hexdigest()
-    if checksum != files.SUBSET_CHECKSUM:
-        raise SystemExit(
-            f"files.SUBSET_CHECKSUM must become {checksum!r}, or every record is stale"
-        )
+    if checksum != subset.CHECKSUM:
+        raise SystemExit(f"subset.CHECKSUM must become {checksum!r}, or every record is stale")
 
 
 if __name__ == "__main__":

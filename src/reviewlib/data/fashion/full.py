@@ -1,0 +1,103 @@
+"""The whole of Fashion-MNIST: where it is looked for, and its download."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import torch
+
+from reviewlib import storage
+from reviewlib.data.download import fetch
+from reviewlib.data.errors import DataError
+from reviewlib.data.fashion.files import CLASSES, FILES, IdxFile
+from reviewlib.data.split import Split, Splits
+
+TRAIN = 54_000  # the first 54,000 of the training file train, its last 6,000 validate
+URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
+WAYS = (
+    "Fashion-MNIST is looked for in (1) the folder that the environment variable REVIEWLIB_DATA "
+    "names, with the four idx files, .gz or not; (2) the user's cache, {cache}; (3) the "
+    "Debian/Ubuntu package: apt install dataset-fashion-mnist; (4) {url}: be online. The data set "
+    "fashion-mnist-subset needs none of them"
+)
+
+
+def read() -> tuple[Splits, str, tuple[str, ...]]:
+    """Return the splits, the checksum and the classes.
+
+    The checksum is the SHA-256, in hex, over the uncompressed contents of the four files.
+
+    Raises:
+        DataError: a file is missing, incomplete or corrupt.
+    """
+    folder = _folder()
+    contents = [_read(folder, file) for file in FILES]
+    images, labels, test_images, test_labels = (
+        torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=len(file.header)).view(
+            file.shape
+        )
+        for file, content in zip(FILES, contents, strict=True)
+    )
+    images, labels = images.unsqueeze(1), labels.long()
+    splits = (
+        Split(images[:TRAIN], labels[:TRAIN]),
+        Split(images[TRAIN:], labels[TRAIN:]),
+        Split(test_images.unsqueeze(1), test_labels.long()),
+    )
+    return splits, hashlib.sha256(b"".join(contents)).hexdigest(), CLASSES
+
+
+def _folder() -> Path:
+    """Return the first place that holds Fashion-MNIST; a bad place is not passed over."""
+    if named := os.environ.get("REVIEWLIB_DATA"):
+        root = Path(named).expanduser()
+        places = (root, root / "fashion-mnist", root / "FashionMNIST" / "raw")
+        if found := next(filter(_holds_any, places), None):
+            return found
+        raise DataError(
+            f"the environment variable REVIEWLIB_DATA names {root}, which must hold the file "
+            f"{FILES[0].name} and the other three, directly or in fashion-mnist or in "
+            f"FashionMNIST/raw, but holds none. {_ways()}"
+        )
+    cache = _cache()
+    missing = [file for file in FILES if not file.find(cache)]
+    if missing and _holds_any(DEBIAN_FOLDER):
+        return DEBIAN_FOLDER
+    _download(missing, cache)
+    return cache
+
+
+def _cache() -> Path:
+    return storage.cache_folder("fashion-mnist")
+
+
+def _ways() -> str:
+    return WAYS.format(cache=_cache(), url=URL)
+
+
+def _holds_any(folder: Path) -> bool:
+    return any(file.find(folder) for file in FILES)
+
+
+def _download(missing: list[IdxFile], cache: Path) -> None:
+    """Download these files; those that arrived before a failure are not downloaded again."""
+    try:
+        for file in missing:
+            fetch(f"{URL}/{file.name}.gz", f"md5:{file.md5}", cache)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            "Fashion-MNIST is not, or not all, on this machine, and its download failed: "
+            f"{error}. {_ways()}"
+        ) from error
+
+
+def _read(folder: Path, file: IdxFile) -> bytes:
+    """Return the verified contents of a file in a folder that holds at least one of the four."""
+    path = file.find(folder)
+    if path is None:
+        raise DataError(
+            f"{folder / file.name}(.gz) is missing beside the other files of Fashion-MNIST: "
+            f"complete or delete that folder. {_ways()}"
+        )
+    return file.read(path, f"Replace or delete this file. {_ways()}")

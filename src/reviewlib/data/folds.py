@@ -1,0 +1,25 @@
+"""The test folds: every seed is scored on its own images."""
+
+import torch
+
+from reviewlib.data.split import Split
+
+# Any number does, and this one stays: another means other folds. It is the paper's on arXiv.
+FOLD_SEED = 1708_07747
+
+
+def fold(split: Split, index: int, folds: int) -> Split:
+    """Return one of `folds` disjoint random folds of equal size, the same ones at every call.
+
+    Up to `folds - 1` images are in no fold, so that all folds have the same size.
+
+    Raises:
+        ValueError: there is no such fold, or there are more folds than images.
+    """
+    if not 1 <= folds <= len(split):
+        raise ValueError(f"folds must be between 1 and {len(split)}, got {folds}")
+    if not 0 <= index < folds:
+        raise ValueError(f"the index of a fold must be between 0 and {folds - 1}, got {index}")
+    size = len(split) // folds
+    permutation = torch.randperm(len(split), generator=torch.Generator().manual_seed(FOLD_SEED))
+    return split.take(permutation[index * size : (index + 1) * size])

@@ -1,0 +1,119 @@
+"""Images with their labels, and what can be made of them: a subset, smaller images, label noise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images (N, C, H, W), uint8, with their labels (N,), int64.
+
+    Raises:
+        ValueError: a shape or a type is another.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        """Check shapes and types where they enter."""
+        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
+            raise ValueError(
+                f"images must be uint8 of shape (N, C, H, W), got {self.images.dtype} of shape "
+                f"{tuple(self.images.shape)}"
+            )
+        if self.labels.shape != self.images.shape[:1] or self.labels.dtype != torch.int64:
+            raise ValueError(
+                f"labels must be int64 of shape ({len(self.images)},), got {self.labels.dtype} of "
+                f"shape {tuple(self.labels.shape)}"
+            )
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.images)
+
+    def take(self, index: Tensor | Sequence[int]) -> "Split":
+        """Return the images at these positions, or where a mask (N,) is true, as a copy."""
+        index = torch.as_tensor(index, device=self.images.device)
+        return Split(self.images[index], self.labels[index])
+
+    def pixels(self) -> Tensor:
+        """Images as float32 in [0, 1], of shape (N, C, H, W)."""
+        return self.images.float().div_(255)
+
+    def to(self, device: str | torch.device) -> "Split":
+        """Return the split on this device."""
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+Splits = tuple[Split, Split, Split]  # train, validation, test
+
+
+def subset(split: Split, size: int, generator: torch.Generator) -> Split:
+    """Return `size` images drawn without replacement.
+
+    Raises:
+        ValueError: the size is negative or larger than the split.
+    """
+    if not 0 <= size <= len(split):
+        raise ValueError(f"size must be between 0 and {len(split)}, got {size}")
+    return split.take(torch.randperm(len(split), generator=generator)[:size])
+
+
+def shrink(split: Split, side: int) -> Split:
+    """Return the images averaged down to (N, C, side, side), rounded to whole gray levels.
+
+    Raises:
+        ValueError: the images' sides are not a multiple of `side`.
+    """
+    height, width = split.images.shape[2:]
+    if (height, width) == (side, side):
+        return split
+    if side < 1 or height % side or width % side:
+        raise ValueError(f"side must divide the images' {height} x {width} pixels, got {side}")
+    small = F.avg_pool2d(split.images.float(), (height // side, width // side))
+    return Split(small.round().to(torch.uint8), split.labels)
+
+
+def nearest_side(split: Split, side: int) -> int:
+    """Return the side nearest to this one that `shrink` can average square images down to."""
+    whole = split.images.shape[-1]
+    return min((n for n in range(1, whole + 1) if whole % n == 0), key=lambda n: abs(n - side))
+
+
+def flip_labels(
+    labels: Tensor, fraction: float, classes: int, generator: torch.Generator
+) -> Tensor:
+    """Return labels (N,) of which exactly round(fraction * N) are replaced by a different class.
+
+    The new class is uniform over the others. From the same generator state, a larger fraction
+    makes the flips of a smaller one and more.
+
+    Args:
+        labels: int64, in [0, classes); not written to.
+        fraction: in [0, 1].
+        classes: number of classes, at least 2.
+        generator: on the CPU.
+
+    Raises:
+        ValueError: the fraction, the number of classes or a label is out of range.
+    """
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction must be in [0, 1], got {fraction}")
+    if classes < 2:
+        raise ValueError(f"a label needs at least 2 classes to be flipped, got {classes}")
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(
+            f"labels must be in [0, {classes}), got {int(labels.min())} to {int(labels.max())}"
+        )
+    count = round(fraction * len(labels))
+    chosen = torch.randperm(len(labels), generator=generator)[:count].to(labels.device)
+    # One offset per label, used or not: flips of different fractions stay nested in later calls.
+    offsets = torch.randint(1, classes, (len(labels),), generator=generator)[:count]
+    flipped = labels.clone()
+    flipped[chosen] = (labels[chosen] + offsets.to(labels.device)) % classes
+    return flipped
