@@ -28,4 +28,6 @@ def fetch(url: str, known_hash: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # pooch would download once per process
         if not (folder / name).exists():
-            pooch.retrieve(url, known_hash, name, folder)
+            # A stream would leave the connection open when the server refuses.
+            whole = pooch.HTTPDownloader(stream=False)
+            pooch.retrieve(url, known_hash, name, folder, downloader=whole)
