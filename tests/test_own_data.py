@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from reviewlib import chapter, cli, compare, data, publish, records, runs, study
-from reviewlib.data import DataError, cifar, datasets
+from reviewlib.data import DataError, datasets
 
 
 @pytest.fixture
@@ -50,11 +50,6 @@ def test_too_small_data_are_told_how_many_are_needed(folder, changes, message):
     preset = replace(toy.TINY, batch_size=5, seeds=2)
     with pytest.raises(DataError, match=message):
         compare.resize(replace(preset, **changes), name=str(folder))
-
-
-def test_a_side_that_does_not_divide_becomes_the_nearest_that_does(archive):
-    split = cifar.read()[0][0]
-    assert [data.nearest_side(split, side) for side in (7, 14, 28, 32)] == [8, 16, 32, 32]
 
 
 def test_no_arm_is_given_fewer_images_than_a_resized_preset_leaves_for_a_batch():

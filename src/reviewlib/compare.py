@@ -52,7 +52,7 @@ def _fitted(preset: Preset, dataset: data.Dataset) -> Preset:
     return replace(
         preset,
         data=dataset.name,
-        side=data.nearest_side(train, preset.side),
+        side=data.nearest_image_size(train, preset.side),
         train=min(preset.train, len(train) // batch * batch),
         validation=min(preset.validation, len(validation)),
         settings_from=None,

@@ -71,11 +71,17 @@ def test_shrunken_images_are_rounded_means():
     assert data.shrink(split, 4) is split
 
 
-@pytest.mark.parametrize("side", [0, 3, 8])
-def test_shrink_rejects_a_side_that_does_not_divide(side):
+@pytest.mark.parametrize("image_size", [0, 3, 8])
+def test_shrink_rejects_a_size_that_does_not_divide(image_size):
     split = data.Split(torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.tensor([3]))
-    with pytest.raises(ValueError, match=f"divide the images' 4 x 4 pixels, got {side}"):
-        data.shrink(split, side)
+    with pytest.raises(ValueError, match=f"divide the images' 4 x 4 pixels, got {image_size}"):
+        data.shrink(split, image_size)
+
+
+def test_the_nearest_size_divides_the_images():
+    split = data.Split(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), torch.tensor([3]))
+    sizes = [data.nearest_image_size(split, size) for size in (7, 14, 28, 32)]
+    assert sizes == [8, 16, 32, 32]
 
 
 # Label noise

@@ -3,7 +3,7 @@
 from reviewlib.data.datasets import NAMES, Dataset, Development, load
 from reviewlib.data.errors import DataError
 from reviewlib.data.folds import FOLD_SEED, fold
-from reviewlib.data.split import Split, flip_labels, nearest_side, shrink, subset
+from reviewlib.data.split import Split, flip_labels, nearest_image_size, shrink, subset
 from reviewlib.data.streams import STREAMS, stream, stream_seed
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "flip_labels",
     "fold",
     "load",
-    "nearest_side",
+    "nearest_image_size",
     "shrink",
     "stream",
     "stream_seed",

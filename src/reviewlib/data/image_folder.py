@@ -17,7 +17,7 @@ import torch
 from reviewlib.data.errors import DataError
 from reviewlib.data.split import Split, Splits
 
-SIDE = 28  # of Fashion-MNIST too, so that the same presets fit
+IMAGE_SIZE = 28  # of Fashion-MNIST too, so that the same presets fit
 PARTS = ("training", "validation", "test")
 TRAIN, VALIDATION = 0.6, 0.15  # of the images, about; the rest is for testing
 MOST_BYTES = 100_000_000  # of one file
@@ -29,7 +29,7 @@ GRAY, COLOR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbC
 
 @dataclass(frozen=True)
 class Picture:
-    """One image: the SHA-256 of its file, its pixels (SIDE, SIDE, 3), and whether it is gray."""
+    """One image: its file's SHA-256, pixels (IMAGE_SIZE, IMAGE_SIZE, 3), whether it is gray."""
 
     key: bytes
     pixels: np.ndarray
@@ -120,12 +120,13 @@ def _decoded(path: Path, label: int) -> Picture:
                 raise ValueError(f"{image.width} x {image.height} are over {MOST_PIXELS:,} pixels")
             if image.mode not in GRAY + COLOR:
                 raise ValueError(f"not 8 bits a channel, but mode {image.mode}")
-            image.draft(None, (4 * SIDE, 4 * SIDE))  # a large JPEG is decoded at a fraction
+            # A large JPEG is then decoded at a fraction of its size.
+            image.draft(None, (4 * IMAGE_SIZE, 4 * IMAGE_SIZE))
             gray = image.mode in GRAY
             if image.mode in ("P", "PA"):
                 image = image.convert("RGBA")  # a palette may have transparent entries
             upright = operations.exif_transpose(image).convert("RGB")
-            square = operations.fit(upright, (SIDE, SIDE))
+            square = operations.fit(upright, (IMAGE_SIZE, IMAGE_SIZE))
     except Exception as error:  # decoders raise nearly anything
         raise DataError(
             f"{path} cannot be read as an image ({', '.join(FORMATS)}): {error}; "

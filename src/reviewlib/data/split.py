@@ -1,4 +1,4 @@
-"""Images with their labels, and what can be made of them: a subset, smaller images, label noise."""
+"""Images with their labels, and how to draw, shrink and mislabel them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class Split:
     """Images (N, C, H, W), uint8, with their labels (N,), int64.
 
     Raises:
-        ValueError: a shape or a type is another.
+        ValueError: a shape or a type is wrong.
     """
 
     images: Tensor
@@ -64,34 +64,37 @@ def subset(split: Split, size: int, generator: torch.Generator) -> Split:
     return split.take(torch.randperm(len(split), generator=generator)[:size])
 
 
-def shrink(split: Split, side: int) -> Split:
-    """Return the images averaged down to (N, C, side, side), rounded to whole gray levels.
+def shrink(split: Split, image_size: int) -> Split:
+    """Return the images averaged down to `image_size` rows and columns, rounded to gray levels.
 
     Raises:
-        ValueError: the images' sides are not a multiple of `side`.
+        ValueError: `image_size` does not divide the images' height and width.
     """
     height, width = split.images.shape[2:]
-    if (height, width) == (side, side):
+    if (height, width) == (image_size, image_size):
         return split
-    if side < 1 or height % side or width % side:
-        raise ValueError(f"side must divide the images' {height} x {width} pixels, got {side}")
-    small = F.avg_pool2d(split.images.float(), (height // side, width // side))
+    if image_size < 1 or height % image_size or width % image_size:
+        raise ValueError(
+            f"image_size must divide the images' {height} x {width} pixels, got {image_size}"
+        )
+    small = F.avg_pool2d(split.images.float(), (height // image_size, width // image_size))
     return Split(small.round().to(torch.uint8), split.labels)
 
 
-def nearest_side(split: Split, side: int) -> int:
-    """Return the side nearest to this one that `shrink` can average square images down to."""
+def nearest_image_size(split: Split, image_size: int) -> int:
+    """Return the size nearest to this one that `shrink` can average square images down to."""
     whole = split.images.shape[-1]
-    return min((n for n in range(1, whole + 1) if whole % n == 0), key=lambda n: abs(n - side))
+    sizes = [size for size in range(1, whole + 1) if whole % size == 0]
+    return min(sizes, key=lambda size: abs(size - image_size))
 
 
 def flip_labels(
     labels: Tensor, fraction: float, classes: int, generator: torch.Generator
 ) -> Tensor:
-    """Return labels (N,) of which exactly round(fraction * N) are replaced by a different class.
+    """Replace exactly round(fraction * N) of the labels (N,) by a different class.
 
     The new class is uniform over the others. From the same generator state, a larger fraction
-    makes the flips of a smaller one and more.
+    makes all the flips of a smaller one, and more.
 
     Args:
         labels: int64, in [0, classes); not written to.
@@ -112,7 +115,7 @@ def flip_labels(
         )
     count = round(fraction * len(labels))
     chosen = torch.randperm(len(labels), generator=generator)[:count].to(labels.device)
-    # One offset per label, used or not: flips of different fractions stay nested in later calls.
+    # Drawing an offset for every label keeps later calls with other fractions nested too.
     offsets = torch.randint(1, classes, (len(labels),), generator=generator)[:count]
     flipped = labels.clone()
     flipped[chosen] = (labels[chosen] + offsets.to(labels.device)) % classes
