@@ -6,7 +6,7 @@ from images import numbered
 
 from reviewlib import data
 from reviewlib.data import datasets
-from reviewlib.data.fashion import files, full
+from reviewlib.data.fashion import files
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,8 @@ def test_load_reads_once(small):
 
 def test_load_names_the_parts_of_the_files(monkeypatch):
     splits = tuple(map(numbered, (4, 3, 2)))
-    monkeypatch.setattr(full, "read", lambda: (splits, "abc", files.CLASSES))
+    found = (splits, "abc", files.CLASSES)
+    monkeypatch.setitem(datasets.READERS, "fashion-mnist", lambda: found)
     dataset = datasets._load.__wrapped__("fashion-mnist", "cpu")  # not from, or into, the cache
     assert (dataset.development.train, dataset.development.validation, dataset.test) == splits
     assert (dataset.name, dataset.checksum) == ("fashion-mnist", "abc")

@@ -1,17 +1,19 @@
 """The data sets, by name: what tuning may see, and the test data."""
 
 import os
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
 
 from reviewlib.data import cifar, image_folder
 from reviewlib.data.fashion import full, subset
-from reviewlib.data.split import Split, Splits
+from reviewlib.data.split import Split
 
-NAMES = ("fashion-mnist", "fashion-mnist-subset", "cifar10")
+# Each returns the splits, the checksum and the class names.
+READERS = {"fashion-mnist": full.read, "fashion-mnist-subset": subset.read, "cifar10": cifar.read}
+NAMES = tuple(READERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,30 +79,10 @@ def load(name: str = "fashion-mnist", device: str | torch.device = "cpu") -> Dat
 @lru_cache
 def _load(name: str, device: str) -> Dataset:
     if device == "cpu":
-        (train, validation, test), checksum, classes = _read(name)
+        read = READERS.get(name) or partial(image_folder.read, Path(name))
+        (train, validation, test), checksum, classes = read()
         return Dataset(Development(name, classes, checksum, train, validation), test)
     dataset = _load(name, "cpu")
-    development = dataset.development
-    return Dataset(
-        Development(
-            name,
-            development.classes,
-            development.checksum,
-            development.train.to(device),
-            development.validation.to(device),
-        ),
-        dataset.test.to(device),
-    )
-
-
-def _read(name: str) -> tuple[Splits, str, tuple[str, ...]]:
-    """Return the splits, the checksum and the class names of a data set."""
-    match name:
-        case "fashion-mnist":
-            return full.read()
-        case "fashion-mnist-subset":
-            return subset.read()
-        case "cifar10":
-            return cifar.read()
-        case _:
-            return image_folder.read(Path(name))
+    part = dataset.development
+    moved = replace(part, train=part.train.to(device), validation=part.validation.to(device))
+    return Dataset(moved, dataset.test.to(device))
