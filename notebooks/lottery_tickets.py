@@ -110,7 +110,7 @@ by_hand = descend(ticket, mask)
 
 
 # %%
-def learn(net, *_):
+def learn(net):
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     for _ in range(60):
         optimizer.zero_grad()
@@ -120,7 +120,7 @@ def learn(net, *_):
 
 net = torch.nn.Linear(6, 1, bias=False)
 net.weight.data = start[None].clone()
-assert torch.equal(method.find_ticket(net, learn, left=0.5, count=1).weight[0], ticket)
+assert torch.equal(method.find_ticket(net, learn, density=0.5, count=1).weight[0], ticket)
 learn(net)
 assert torch.allclose(net.weight[0], by_hand, atol=1e-6), (net.weight, by_hand)
 what = {"start": start, "trained": trained, "ticket": ticket, "ticket trained": by_hand}
@@ -130,20 +130,21 @@ display(pd.DataFrame(what).T.round(2))
 # ## The idea, as code
 #
 # This is the library's own source, the code that the experiment below ran; you can copy
-# `reviewlib/papers/lottery_tickets/method.py` into any project, it needs only torch. A mask is a
-# parametrization: the layer computes with $m \odot w$ in every forward pass, and so the gradient is
-# masked too. A pruned weight *is* zero, whatever momentum, Adam or weight decay do to the number
-# behind it. Masks keep the largest survivors, layer by layer or over all layers at once:
+# `reviewlib/papers/lottery_tickets/method.py` into any project, it needs only torch. The search is
+# a generator: it hands out the net, waits until it has been trained, prunes it, puts everything
+# else back to its start (biases and BatchNorm's statistics too), and hands it out again. The
+# *density* is the share of weights that is kept.
 
 # %%
-display(chapter.source(method.Mask), chapter.source(method.magnitude_masks))
 display(chapter.source(method.rounds), chapter.source(method.find_ticket))
+display(chapter.source(method.magnitude_masks), chapter.source(method.Mask))
 
 # %% [markdown]
-# The search is a generator: it hands out the net, waits until it has been trained, prunes it, puts
-# everything else back to its start (biases and BatchNorm's statistics too), and hands it out again.
-# The experiment below drives this same generator. Rewinding to a step $k > 0$ is a search that
-# starts from a net that was trained for $k$ steps.
+# A mask is a parametrization: the layer computes with $m \odot w$ in every forward pass, and so the
+# gradient is masked too. A pruned weight *is* zero, whatever momentum, Adam or weight decay do to
+# the number behind it. The experiment below drives this same generator. Rewinding to a step $k > 0$
+# is a search that starts from a net that was trained for $k$ steps; this and other rarer forms are
+# in `variants.py`.
 #
 # What does a ticket look like? Here LeNet-300-100 learns clothes of 14 × 14 pixels, and every image
 # shows, pixel by pixel, how many of the 300 units of its first layer still look there, next to how
@@ -161,10 +162,10 @@ sample = runs.draw(datasets.load(quick.data).development, quick, page.study.cell
 net = train.initialized(lambda: models.mlp(sample.train, sample.classes, 300, 100), seed=0)
 random = variants.random_masks(net, 0.07, torch.Generator().manual_seed(0))
 config, pictures = train.Config(steps=300, batch_size=64, lr=0.01), {}
-for number, candidate in enumerate(method.rounds(net, left=0.07, count=5)):
-    pictures[f"{method.share_left(net):.0%} left"] = survivors(method.masks(net))
+for number, candidate in enumerate(method.rounds(net, density=0.07, count=5)):
+    pictures[f"{method.density(net):.0%} left"] = survivors(method.masks(net))
     train.fit(candidate, sample.train, config, seed=number, optimizer=train.adam)
-pictures[f"ticket, {method.share_left(net):.0%} left"] = survivors(method.masks(net))
+pictures[f"ticket, {method.density(net):.0%} left"] = survivors(method.masks(net))
 pictures["random mask"] = survivors(random)
 what = "connections of a pixel, relative to the mean"
 page.show_images(pictures, what, caption="The first layer's mask over the input pixels, by round.")
@@ -370,7 +371,7 @@ Markdown(
 #
 # ### When to use it
 #
-# The price: one training a round, and a file of some 180 lines, for a net whose zeros save nothing
+# The price: one training a round, and a file of 150 lines, for a net whose zeros save nothing
 # on usual hardware unless its kernels are made for them. If what you want is an accurate net, spend
 # the steps on the dense one: that is the comparison at equal cost. If what you want is a sparse net
 # and its training is cheap, this is a simple way to it, with no hyperparameter but the number of
@@ -409,8 +410,8 @@ Markdown(
 #
 # ### Exercises
 #
-# 1. *All layers as one.* Rank the weights of all layers together (`together=True`). Which layer
-#    loses most, and does the ticket gain?
+# 1. *All layers as one.* Rank the weights of all layers together (`variants.global_masks`). Which
+#    layer loses most, and does the ticket gain?
 # 2. *The forgotten absolute value.* Freeze what is below a millionth, as the copied implementation
 #    does, and train. How far does the accuracy move, and how many weights never do?
 # 3. *Where the mask looks.* Shift all images by two pixels before the search. What happens to the
@@ -418,10 +419,10 @@ Markdown(
 #
 # <details><summary>Solution 1</summary>
 #
-# `method.rounds(net, 0.07, 5, together=True)`, then the shares of `method.masks(net)` layer by
-# layer. The first layer is the largest, and Glorot's initialization gives it small weights, so it
-# loses most; the output layer, whose weights are large, is hardly pruned, which is what the paper's
-# half rate does by hand.
+# `method.rounds(net, 0.07, 5, criterion=variants.global_masks)`, then the density of each mask in
+# `method.masks(net)`. The first layer is the largest, and Glorot's initialization gives it small
+# weights, so it loses most; the output layer, whose weights are large, is hardly pruned, which is
+# what the paper's half rate does by hand.
 #
 # </details>
 #

@@ -212,7 +212,7 @@ def test_a_pruned_net_keeps_its_largest_weights_and_starts_again_from_the_first_
     described = run.start(STUDY, given)
     assert described.config.steps == 1
     ((end,),) = stages.complete([described])
-    assert lottery.share_left(end.model) == pytest.approx(0.3, abs=1e-3)
+    assert lottery.density(end.model) == pytest.approx(0.3, abs=1e-3)
     assert end.passes == 2 * SMALL.batch_size
     for name, weight in lottery.weights(end.model).items():
         kept = lottery.masks(end.model)[name].bool()

@@ -1,3 +1,5 @@
+import copy
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -42,6 +44,13 @@ def train(model, start=0, stop=None, optimizer="momentum", steps=20):
         opt.step()
 
 
+CRITERIA = {
+    "each layer by itself": method.magnitude_masks,
+    "all layers together": variants.global_masks,
+}
+each_criterion = pytest.mark.parametrize("criterion", CRITERIA.values(), ids=CRITERIA)
+
+
 def kept(model):
     return {name: int(mask.sum()) for name, mask in method.masks(model).items()}
 
@@ -57,7 +66,7 @@ def test_a_mask_of_ones_is_the_baseline(optimizer):
     for model in (plain, masked):
         train(model, optimizer=optimizer)
     assert same(method.weights(plain), method.weights(masked))
-    assert method.share_left(plain) == method.share_left(masked) == 1
+    assert method.density(plain) == method.density(masked) == 1
 
 
 def test_magnitude_masks_match_the_paper_on_six_weights():
@@ -65,33 +74,114 @@ def test_magnitude_masks_match_the_paper_on_six_weights():
     layer_wise = method.magnitude_masks(weights, ones(weights), 0.5)
     assert layer_wise["a"].tolist() == [[1, 1], [0, 0]]
     assert layer_wise["b"].tolist() == [[1, 0]]
-    together = method.magnitude_masks(weights, ones(weights), 0.5, together=True)
-    assert together["a"].tolist() == [[1, 1], [0, 0]] and together["b"].tolist() == [[1, 0]]
     own = method.magnitude_masks(weights, ones(weights), {"a": 0.25, "b": 1.0})
     assert own["a"].tolist() == [[0, 1], [0, 0]] and own["b"].tolist() == [[1, 1]]
 
 
-def test_a_pruned_weight_is_never_kept_however_large():
+def test_global_masks_rank_the_layers_together():
+    weights = by_hand(a=[[3.0, -5.0], [0.5, -1.0]], b=[[-0.25, 2.0]])
+    masks = variants.global_masks(weights, ones(weights), 0.5)
+    assert masks["a"].tolist() == [[1, 1], [0, 0]] and masks["b"].tolist() == [[0, 1]]
+    # as many in all as the layers' own densities add up to: 4 * 0.75 + 2 * 0.5
+    masks = variants.global_masks(weights, ones(weights), {"a": 0.75, "b": 0.5})
+    assert masks["a"].tolist() == [[1, 1], [0, 1]] and masks["b"].tolist() == [[0, 1]]
+    # a layer may lose all its weights
+    masks = variants.global_masks(weights, ones(weights), 1 / 6)
+    assert masks["a"].tolist() == [[0, 1], [0, 0]] and masks["b"].tolist() == [[0, 0]]
+
+
+@each_criterion
+def test_a_pruned_weight_is_never_kept_however_large(criterion):
     weights, masks = by_hand(a=[[9.0, 1.0, -2.0, 0.0]]), by_hand(a=[[0, 1, 1, 1]])
-    assert method.magnitude_masks(weights, masks, 0.5)["a"].tolist() == [[0, 1, 1, 0]]
+    assert criterion(weights, masks, 0.5)["a"].tolist() == [[0, 1, 1, 0]]
     # a survivor may be 0
-    assert method.magnitude_masks(weights, masks, 0.75)["a"].tolist() == [[0, 1, 1, 1]]
+    assert criterion(weights, masks, 0.75)["a"].tolist() == [[0, 1, 1, 1]]
 
 
-def test_magnitude_masks_reject_more_than_survives():
+def test_magnitude_masks_reject_more_than_survives_and_none():
     weights, masks = by_hand(a=[[9.0, 1.0]]), by_hand(a=[[0, 1]])
-    message = "left must not be more than the survivors, got 1.0 of 2 weights, of which 1 survive"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=r"must keep 1 to 1 survivors of 'a', got 1.0 \(keeps 2\)"):
         method.magnitude_masks(weights, masks, 1.0)
+    with pytest.raises(ValueError, match=r"must keep 1 to 1 survivors of 'a', got 0.2 \(keeps 0\)"):
+        method.magnitude_masks(weights, masks, 0.2)
 
 
-@pytest.mark.parametrize("together", [False, True])
-def test_one_shot_agrees_with_torch(together):
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@each_criterion
+def test_masks_reject_weights_that_have_diverged(criterion, value):
+    weights = by_hand(a=[[9.0, value]])
+    with pytest.raises(ValueError, match="weights must be finite, got nan or inf in"):
+        criterion(weights, ones(weights), 0.5)
+
+
+def never(model):
+    pytest.fail("must be refused before the first training")
+
+
+@pytest.mark.parametrize("density", [0, -0.1, 1.1, 20, math.nan, {"0": 0.5, "2": math.nan}])
+@each_criterion
+def test_rounds_reject_a_density_out_of_range(criterion, density):
+    with pytest.raises(ValueError, match=r"density must be a share in \(0, 1\], such as 0.2, got"):
+        method.find_ticket(toy(), never, density, 2, criterion=criterion)
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_rounds_reject_a_count_below_one(count):
+    with pytest.raises(ValueError, match=f"count must be at least 1, got {count}"):
+        method.find_ticket(toy(), never, 0.5, count)
+
+
+@pytest.mark.parametrize("density", [{}, {"0": 0.5}, {"0": 0.5, "2": 0.5, "3": 0.5}])
+def test_rounds_reject_a_density_for_other_layers(density):
+    with pytest.raises(ValueError, match=r"density must be given for layers \['0', '2'\], got \["):
+        method.find_ticket(toy(), never, density, 2)
+
+
+def test_rounds_reject_a_model_without_layers_to_prune():
+    with pytest.raises(ValueError, match=r"density must be given for layers \[\], got \[\]"):
+        method.find_ticket(nn.Sequential(nn.Tanh()), never, 0.5, 2)
+
+
+def test_rounds_reject_a_density_that_leaves_a_layer_without_weights():
+    model = toy()
+    with pytest.raises(ValueError, match="must keep 1 to 80 survivors of '2', got 0.005"):
+        method.find_ticket(model, never, 0.005, 2)
+    assert list(model.state_dict()) == list(toy().state_dict())  # and leave it as it came
+
+
+def test_prune_rejects_a_mask_of_another_shape():
+    with pytest.raises(RuntimeError, match="size mismatch for mask"):
+        method.prune(toy(), {"0": torch.ones(1, 10)})
+
+
+def test_a_model_and_its_caller_share_no_masks():
+    model = toy()
+    given = method.magnitude_masks(method.weights(model), method.masks(model), 0.5)
+    method.prune(model, given)
+    before = copy.deepcopy(given)
+    method.prune(model, {name: torch.zeros_like(mask) for name, mask in given.items()})
+    assert same(given, before)
+    method.masks(model)["0"].fill_(1)
+    assert method.density(model) == 0
+
+
+def test_counts_are_exact_in_half_precision():
+    # a sum of a thousand ones in bfloat16 is rounded
+    model = nn.Linear(100, 20).bfloat16()
+    for _ in method.rounds(model, 0.5005, 2):
+        pass
+    assert method.density(model) == 1001 / 2000
+    again = method.magnitude_masks(method.weights(model), method.masks(model), 0.5005)
+    assert same(again, method.masks(model))
+
+
+@each_criterion
+def test_one_shot_agrees_with_torch(criterion):
     ours, theirs = toy(), toy()
-    method.one_shot(ours, train, 0.3, together=together)
+    method.find_ticket(ours, train, 0.3, 1, criterion=criterion)
     train(theirs)
     layers = [(theirs[0], "weight"), (theirs[2], "weight")]
-    if together:
+    if criterion is variants.global_masks:
         torch_prune.global_unstructured(layers, torch_prune.L1Unstructured, amount=0.7)
     else:
         for layer, name in layers:
@@ -100,10 +190,10 @@ def test_one_shot_agrees_with_torch(together):
         assert torch.equal(mask, theirs[int(name)].weight_mask)
 
 
-@pytest.mark.parametrize("together", [False, True])
-def test_rounds_nest_and_arrive_at_the_share_asked_for(together):
+@each_criterion
+def test_rounds_nest_and_arrive_at_the_density_asked_for(criterion):
     model, seen = toy(), []
-    for candidate in method.rounds(model, 0.1, 4, together=together):
+    for candidate in method.rounds(model, 0.1, 4, criterion=criterion):
         seen.append(method.masks(candidate))
         train(candidate)
     seen.append(method.masks(model))
@@ -111,7 +201,7 @@ def test_rounds_nest_and_arrive_at_the_share_asked_for(together):
     assert counts == pytest.approx([280 * 0.1 ** (r / 4) for r in range(5)], abs=2)
     for before, after in pairwise(seen):
         assert all((after[name] <= before[name]).all() for name in before)
-    if not together:
+    if criterion is method.magnitude_masks:
         assert kept(model) == {"0": 20, "2": 8}
 
 
@@ -133,7 +223,11 @@ def test_rounds_keep_the_largest_survivors_of_every_training():
 def test_survivors_are_the_weights_of_the_step_bitwise(step, optimizer):
     model, early = toy(norm=True), toy(norm=True)
     train(early, 0, step, optimizer)
-    ticket = method.find_ticket(model, lambda *how: train(*how, optimizer), 0.2, 3, step=step)
+
+    def learn(model, start, stop):
+        train(model, start, stop, optimizer)
+
+    ticket = variants.find_late_ticket(model, learn, 0.2, 3, step=step)
     for name, weight in method.weights(ticket).items():
         mask = method.masks(ticket)[name]
         assert torch.equal(weight, early.get_submodule(name).weight * mask)
@@ -149,8 +243,31 @@ def test_every_training_starts_from_the_step_that_is_rewound_to():
         calls.append((start, stop))
         train(model, start, stop)
 
-    method.find_ticket(toy(), record, 0.5, 2, step=3)
+    variants.find_late_ticket(toy(), record, 0.5, 2, step=3)
     assert calls == [(0, 3), (3, None), (3, None)]
+    with pytest.raises(ValueError, match="step must be at least 0, where training starts, got -1"):
+        variants.find_late_ticket(toy(), record, 0.5, 2, step=-1)
+    assert len(calls) == 3
+
+
+def test_a_ticket_with_batch_norm_starts_from_its_own_start():
+    model, start = toy(norm=True), toy(norm=True)
+    ticket = method.find_ticket(model, train, 0.2, 3)
+    for name, value in start[1].state_dict().items():
+        assert torch.equal(ticket[1].state_dict()[name], value)
+
+
+def test_a_mask_works_on_top_of_another_parametrization():
+    model = toy()
+    nn.utils.parametrizations.weight_norm(model[0])
+    start = method.weights(model)["0"]
+    for candidate in method.rounds(model, 0.2, 2):
+        train(candidate)
+    mask = method.masks(model)["0"]
+    assert mask.sum() == 40
+    assert torch.equal(method.weights(model)["0"], start * mask)
+    train(model)
+    assert torch.equal(method.weights(model)["0"] == 0, mask == 0)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -160,7 +277,7 @@ def test_pruned_weights_stay_zero(optimizer):
     method.prune(model, method.magnitude_masks(method.weights(model), method.masks(model), 0.2))
     for _ in range(5):
         train(model, optimizer=optimizer, steps=3)
-        assert method.share_left(model) == pytest.approx(0.2)
+        assert method.density(model) == pytest.approx(0.2)
         for name, weight in method.weights(model).items():
             assert torch.equal(weight == 0, method.masks(model)[name] == 0)
 
@@ -186,12 +303,12 @@ def test_rounds_without_rewinding_keep_the_trained_weights():
 
 
 def test_a_random_mask_keeps_as_many_weights_of_every_layer():
-    left = {"0": 0.13, "2": 0.37}
-    ticket, model = method.find_ticket(toy(), train, left, 3), toy()
-    masks = variants.random_masks(model, left, torch.Generator().manual_seed(1))
+    density = {"0": 0.13, "2": 0.37}
+    ticket, model = method.find_ticket(toy(), train, density, 3), toy()
+    masks = variants.random_masks(model, density, torch.Generator().manual_seed(1))
     method.prune(model, masks)
     assert kept(model) == kept(ticket) == {"0": 26, "2": 30}
-    other = variants.random_masks(toy(), left, torch.Generator().manual_seed(2))
+    other = variants.random_masks(toy(), density, torch.Generator().manual_seed(2))
     assert not same(masks, other)
 
 

@@ -1,182 +1,150 @@
-"""Lottery tickets: prune a trained net, and train what is left again from where it started.
+"""Lottery tickets: train a net, prune its smallest weights, put the rest back to their start.
 
 Paper: Frankle and Carbin, ICLR 2019, arXiv 1803.03635, Section 1 (iterative pruning, resetting).
-Rewinding to a step k > 0: Frankle, Dziugaite, Roy, Carbin, arXiv 1903.01611.
 
-Reference code:
-https://github.com/google-research/lottery-ticket-hypothesis/blob/43ef68dea72c8b49f5a6631e2e27783b945d57b7/foundations/pruning.py
-https://github.com/facebookresearch/open_lth/blob/fd379593c64ef7eef540b7440ed7c103876bc621/pruning/sparse_global.py
+Reference code: https://github.com/google-research/lottery-ticket-hypothesis/tree/43ef68dea72c8b49f5a6631e2e27783b945d57b7/foundations
 
 Differences:
-1. A mask multiplies its weight in every forward pass, so no optimizer, momentum or weight decay can
-   bring a pruned weight back. The official code masks the initial weights and the gradients.
-2. Exactly as many weights are kept as asked for; the official code's `<=` prunes one more.
-3. What is asked for is the share that is left at the end, a number or one a layer; every round
-   prunes a layer's survivors at the constant rate that leads there.
-4. With `together`, all layers are ranked as one, as open_lth does and the paper does for deep nets.
+1. The number of weights kept is exact; the `<=` in the official pruning.py prunes one more.
+2. You choose the final density, and all rounds prune at one rate; the paper chooses the rate.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 Tensors = dict[str, Tensor]  # by the name of the layer
-Share = float | Mapping[str, float]
-Train = Callable[[nn.Module, int, int | None], None]
+Density = float | Mapping[str, float]  # the share of weights that is kept; a number, or one a layer
+
+
+def magnitude_masks(weights: Tensors, masks: Tensors, density: Density) -> Tensors:
+    """Return the masks that keep the largest survivors of each layer.
+
+    Args:
+        weights: trained weights, by layer.
+        masks: in the shapes of the weights; one where a weight survives, zero where it is pruned.
+        density: share of all weights of a layer, pruned ones included, to keep; in (0, 1].
+
+    Raises:
+        ValueError: a layer would keep no weight or more than survive, or a weight is not finite.
+    """
+    kept = {}
+    for name, share in per_layer(density, weights).items():
+        count, alive = round(share * weights[name].numel()), int(masks[name].count_nonzero())
+        if not 1 <= count <= alive:
+            raise ValueError(
+                f"density must keep 1 to {alive} survivors of '{name}', got {share} (keeps {count})"
+            )
+        if not weights[name].isfinite().all():
+            raise ValueError(f"weights must be finite, got nan or inf in '{name}': did it diverge?")
+        size = weights[name].abs().masked_fill(masks[name] == 0, -1)  # a survivor may be 0
+        largest = size.flatten().topk(count).indices
+        kept[name] = torch.zeros_like(size).flatten().index_fill_(0, largest, 1).view_as(size)
+    return kept
+
+
+def rounds(
+    model: nn.Module,
+    density: Density,
+    count: int,
+    *,
+    rewind: bool = True,
+    criterion: Callable[[Tensors, Tensors, Density], Tensors] = magnitude_masks,
+) -> Iterator[nn.Module]:
+    """Yield the model `count` times, each time to be trained in place; then it is the ticket.
+
+    Args:
+        model: pruned in place. The weights that it comes with are its start.
+        density: share of the weights to keep in the end, in (0, 1].
+        count: rounds of training and pruning, at least 1; 1 is one-shot pruning.
+        rewind: False leaves the survivors as they were trained.
+        criterion: returns the next masks, given the trained weights, the masks and the density.
+
+    Raises:
+        ValueError: the density or the count is out of range; raised before the first training.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}; 1 is one-shot pruning")
+    final = per_layer(density, layers(model))
+    criterion(weights(model), masks(model), final)  # fails now, and not after the last training
+    prune(model, masks(model))  # from here on the names of all parameters stay
+    start = copy.deepcopy(model.state_dict())  # theta_0, biases and BatchNorm statistics too
+    for number in range(1, count + 1):
+        yield model  # comes back as theta_T
+        target = {name: share ** (number / count) for name, share in final.items()}
+        kept = criterion(weights(model), masks(model), target)  # m
+        if rewind:
+            model.load_state_dict(start)
+        prune(model, kept)  # m * theta_0
+
+
+def find_ticket(
+    model: nn.Module, train: Callable[[nn.Module], object], density: Density, count: int, **options
+) -> nn.Module:
+    """Return the model as a ticket; `train` trains it in place (see `rounds` for the rest)."""
+    for candidate in rounds(model, density, count, **options):
+        train(candidate)
+    return model
 
 
 class Mask(nn.Module):
-    """A parametrization: the weight that a layer computes with is m * w, with m of zeros and ones.
+    """A parametrization: a layer computes with m * w, so no optimizer brings a pruned w back."""
 
-    The weight itself is left as it is; the gradient it gets is masked too.
-    """
-
-    def __init__(self, mask: Tensor) -> None:
-        """Take the mask, in the weight's shape."""
+    def __init__(self, weight: Tensor) -> None:
         super().__init__()
-        self.register_buffer("mask", mask)
+        self.register_buffer("mask", torch.ones_like(weight))
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return m * w."""
         return weight * self.mask
 
 
+def prune(model: nn.Module, masks: Tensors) -> None:
+    """Give the named layers these masks, in place of those they have."""
+    for name, mask in masks.items():
+        layer = model.get_submodule(name)
+        if _mask(layer) is None:
+            parametrize.register_parametrization(layer, "weight", Mask(layer.weight))
+        _mask(layer).load_state_dict({"mask": mask})  # refuses another shape
+
+
 def layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Return what is pruned: the dense and convolutional layers, of which biases are kept."""
+    """Return the layers to prune: the dense and convolutional ones. Their biases are kept."""
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d)
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, kinds)}
 
 
 def weights(model: nn.Module) -> Tensors:
-    """Return the weights that the layers compute with, pruned ones as zeros."""
+    """Return the weights that the layers compute with; pruned ones are zero."""
     return {name: layer.weight.detach() for name, layer in layers(model).items()}
 
 
 def masks(model: nn.Module) -> Tensors:
-    """Return copies of the layers' masks; ones for a layer without."""
-    own = {name: _mask(layer) for name, layer in layers(model).items()}
-    return {
-        name: torch.ones_like(weight) if own[name] is None else own[name].mask.clone()
-        for name, weight in weights(model).items()
-    }
+    """Return copies of the masks of the layers; ones for a layer that has none."""
+    found = {name: _mask(layer) or Mask(layer.weight) for name, layer in layers(model).items()}
+    return {name: own.mask.clone() for name, own in found.items()}
 
 
-def prune(model: nn.Module, kept: Mapping[str, Tensor]) -> None:
-    """Give the named layers these masks, in place of those they have."""
-    for name, mask in kept.items():
-        layer = model.get_submodule(name)
-        if (old := _mask(layer)) is not None:
-            old.mask = mask
-        else:
-            parametrize.register_parametrization(layer, "weight", Mask(mask))
+def density(model: nn.Module) -> float:
+    """Return the share of the weights of all layers that is kept."""
+    kept = torch.cat([mask.flatten() for mask in masks(model).values()])
+    return kept.count_nonzero().item() / kept.numel()
 
 
-def share_left(model: nn.Module) -> float:
-    """Return the share of the layers' weights that is not pruned."""
-    kept = masks(model).values()
-    return sum(mask.sum().item() for mask in kept) / sum(mask.numel() for mask in kept)
-
-
-def magnitude_masks(
-    weights: Tensors, masks: Tensors, left: Share, *, together: bool = False
-) -> Tensors:
-    """Return masks of the survivors that are largest in magnitude.
-
-    Args:
-        weights: of the trained net, by layer.
-        masks: the survivors, ones of the weights' shapes; a pruned weight is never kept.
-        left: share of all weights, pruned ones included, that is kept, in (0, 1]: of every layer,
-            or a number a layer.
-        together: rank all layers as one; `left` is then one number.
-
-    Raises:
-        ValueError: more is to be kept than there are survivors.
-    """
-    ranks = {name: w.abs().masked_fill(masks[name] == 0, -1.0) for name, w in weights.items()}
-    if together:
-        kept = _largest(torch.cat([rank.flatten() for rank in ranks.values()]), left)
-        parts = kept.split([rank.numel() for rank in ranks.values()])
-        return {n: part.view_as(ranks[n]) for n, part in zip(ranks, parts, strict=True)}
-    shares = left if isinstance(left, Mapping) else dict.fromkeys(ranks, left)
-    return {name: _largest(rank, shares[name]) for name, rank in ranks.items()}
-
-
-def rounds(
-    model: nn.Module, left: Share, count: int, *, rewind: bool = True, together: bool = False
-) -> Iterator[nn.Module]:
-    """Yield the model `count` times, each time to be trained; afterwards it is the ticket.
-
-    Before its first training it is taken as it came. After each one, the smallest survivors are
-    pruned and everything else is put back to that start.
-
-    Args:
-        model: pruned in place.
-        left: share of the weights that is left in the end (see `magnitude_masks`).
-        count: rounds of training and pruning; 1 is one-shot pruning.
-        rewind: False keeps the trained weights.
-        together: rank all layers as one.
-    """
-    prune(model, masks(model))  # from here on the names of all parameters stay
-    start = copy.deepcopy(model.state_dict())
-    for number in range(1, count + 1):
-        yield model
-        aim = _power(left, number / count)
-        kept = magnitude_masks(weights(model), masks(model), aim, together=together)
-        if rewind:
-            model.load_state_dict(start)
-        prune(model, kept)
-
-
-def find_ticket(
-    model: nn.Module, train: Train, left: Share, count: int, *, step: int = 0, **options: bool
-) -> nn.Module:
-    """Return the model as a ticket: pruned, its survivors as they were after `step` steps.
-
-    Args:
-        model: newly initialized; pruned in place.
-        train: train(model, start, stop) trains in place from step `start` of its schedule to before
-            step `stop`, None for its end; with a new optimizer every time.
-        left: share of the weights that is left in the end (see `magnitude_masks`).
-        count: rounds of training and pruning.
-        step: k, the step that survivors are rewound to; 0 is the paper's own ticket.
-        options: of `rounds`.
-    """
-    if step:
-        train(model, 0, step)
-    for candidate in rounds(model, left, count, **options):
-        train(candidate, step, None)
-    return model
-
-
-def one_shot(model: nn.Module, train: Train, left: Share, **options: Any) -> nn.Module:
-    """Return the ticket that is found by pruning once (see `find_ticket`)."""
-    return find_ticket(model, train, left, 1, **options)
+def per_layer(density: Density, names: Collection[str]) -> dict[str, float]:
+    """Return the density of each layer; refuse one outside (0, 1], and layers without one."""
+    shares = dict(density) if isinstance(density, Mapping) else dict.fromkeys(names, density)
+    if not shares or shares.keys() != set(names):
+        raise ValueError(f"density must be given for layers {[*names]}, got {[*shares]}")
+    if wrong := {name: share for name, share in shares.items() if not 0 < share <= 1}:
+        raise ValueError(f"density must be a share in (0, 1], such as 0.2, got {wrong}")
+    return shares
 
 
 def _mask(layer: nn.Module) -> Mask | None:
-    chain = layer.parametrizations.weight if parametrize.is_parametrized(layer, "weight") else ()
-    return next((part for part in chain if isinstance(part, Mask)), None)
-
-
-def _power(left: Share, exponent: float) -> Share:
-    if isinstance(left, Mapping):
-        return {name: share**exponent for name, share in left.items()}
-    return left**exponent
-
-
-def _largest(ranks: Tensor, left: float) -> Tensor:
-    """Return ones where the largest `left` of all ranks are; a rank below 0 must not be kept."""
-    count = round(left * ranks.numel())
-    values, places = ranks.flatten().topk(count)
-    if count and values[-1] < 0:
-        raise ValueError(
-            f"left must not be more than the survivors, got {left} of {ranks.numel()} weights, of "
-            f"which {(ranks >= 0).sum().item()} survive"
-        )
-    return torch.zeros_like(ranks).flatten().index_fill_(0, places, 1).view_as(ranks)
+    return next((part for part in layer.modules() if isinstance(part, Mask)), None)

@@ -1,30 +1,81 @@
-"""Rarer forms of tickets and their controls: what a ticket is made of, taken away piece by piece.
+"""Rarer forms of the search for tickets, and controls that take a part of a ticket away.
 
-Paper: Zhou et al., NeurIPS 2019, arXiv 1905.01067 (signs).
+Papers:
+Frankle, Dziugaite, Roy, Carbin, arXiv 1903.01611 (rewinding to a step k > 0);
+Zhou, Lan, Liu, Yosinski, NeurIPS 2019, arXiv 1905.01067 (signs).
+
+Reference code, for layers ranked together:
+https://github.com/facebookresearch/open_lth/blob/fd379593c64ef7eef540b7440ed7c103876bc621/pruning/sparse_global.py
+
+Two forms need no code here: one-shot pruning is `method.rounds` with a count of 1, and fine-tuning
+and learning-rate rewinding are `method.rounds` with rewind=False.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from reviewlib.papers.lottery_tickets import method
-from reviewlib.papers.lottery_tickets.method import Share, Tensors
+from reviewlib.papers.lottery_tickets.method import Density, Tensors
 
 
-def random_masks(model: nn.Module, left: Share, generator: torch.Generator) -> Tensors:
-    """Return random masks that keep, layer by layer, as many weights as magnitude masks do."""
+def find_late_ticket(
+    model: nn.Module,
+    train: Callable[[nn.Module, int, int | None], object],
+    density: Density,
+    count: int,
+    *,
+    step: int,
+    **options,
+) -> nn.Module:
+    """Return a ticket whose survivors are as they were after `step` steps of training.
+
+    Args:
+        model: newly initialized; pruned in place.
+        train: train(model, start, stop) trains in place from step `start` of the schedule up to
+            step `stop`, or to its end if that is None; with a new optimizer every time.
+        density: see `method.rounds`.
+        count: see `method.rounds`.
+        step: k, at least 0; a step of 0 is the paper's own ticket.
+        options: of `method.rounds`.
+
+    Raises:
+        ValueError: the step is negative; see also `method.rounds`.
+    """
+    if step < 0:
+        raise ValueError(f"step must be at least 0, where training starts, got {step}")
+    train(model, 0, step)
+    return method.find_ticket(model, lambda net: train(net, step, None), density, count, **options)
+
+
+def global_masks(weights: Tensors, masks: Tensors, density: Density) -> Tensors:
+    """Return masks of the largest survivors of all layers, ranked together: a criterion.
+
+    Raises:
+        ValueError: see `method.magnitude_masks`.
+    """
+    shares = method.per_layer(density, weights)
+    sizes = {name: weight.numel() for name, weight in weights.items()}
+    total = sum(shares[name] * size for name, size in sizes.items()) / sum(sizes.values())
+    kept = method.magnitude_masks({"all": _joined(weights)}, {"all": _joined(masks)}, total)["all"]
+    parts = kept.split([*sizes.values()])
+    return {name: part.view_as(weights[name]) for name, part in zip(sizes, parts, strict=True)}
+
+
+def random_masks(model: nn.Module, density: Density, generator: torch.Generator) -> Tensors:
+    """Return random masks that keep as many weights of each layer as magnitude masks do."""
     noise = {
         name: torch.rand(weight.shape, generator=generator).to(weight)
         for name, weight in method.weights(model).items()
     }
-    return method.magnitude_masks(noise, method.masks(model), left)
+    return method.magnitude_masks(noise, method.masks(model), density)
 
 
-def shuffled(masks: Mapping[str, Tensor], generator: torch.Generator) -> Tensors:
-    """Return masks (out, in) in which every input keeps its number of connections, not which."""
+def shuffled(masks: Tensors, generator: torch.Generator) -> Tensors:
+    """Return masks (out, in) that keep the number of connections of each input, not which."""
     return {
         name: mask.gather(0, torch.rand(mask.shape, generator=generator).argsort(0).to(mask.device))
         for name, mask in masks.items()
@@ -32,16 +83,20 @@ def shuffled(masks: Mapping[str, Tensor], generator: torch.Generator) -> Tensors
 
 
 def masked_like(ticket: nn.Module, fresh: nn.Module) -> nn.Module:
-    """Return a newly initialized net, pruned in place with the ticket's masks."""
+    """Return a newly initialized net, pruned in place with the masks of the ticket."""
     method.prune(fresh, method.masks(ticket))
     return fresh
 
 
 @torch.no_grad()
 def signed_like(ticket: nn.Module, fresh: nn.Module) -> nn.Module:
-    """Return a newly initialized net with the ticket's masks and the signs of its weights."""
+    """Return a newly initialized net with the masks of the ticket and the signs of its weights."""
     for layer, own in zip(
         method.layers(fresh).values(), method.weights(ticket).values(), strict=True
     ):
         layer.weight.copy_(layer.weight.abs().copysign(own))
     return masked_like(ticket, fresh)
+
+
+def _joined(tensors: Tensors) -> Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors.values()])
