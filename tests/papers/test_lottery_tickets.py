@@ -190,6 +190,34 @@ def test_one_shot_agrees_with_torch(criterion):
         assert torch.equal(mask, theirs[int(name)].weight_mask)
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("rewind", [True, False])
+def test_every_round_agrees_with_torch(rewind, optimizer):
+    ours, theirs, start = toy(), toy(), toy()
+    for layer in (theirs[0], theirs[2]):
+        torch_prune.identity(layer, "weight")
+    candidates = method.rounds(ours, 0.1, 3, rewind=rewind)
+    next(candidates)
+    for number in (1, 2, 3):
+        for model in (ours, theirs):
+            train(model, optimizer=optimizer)
+        next(candidates, None)
+        for name in (0, 2):
+            layer = theirs[name]
+            keep = round(0.1 ** (number / 3) * layer.weight.numel())
+            torch_prune.l1_unstructured(
+                layer,
+                "weight",
+                amount=int(layer.weight_mask.sum()) - keep,
+                importance_scores=layer.weight_orig,  # by default those before the last step
+            )
+            if rewind:
+                layer.weight_orig.data.copy_(start[name].weight)
+                layer.bias.data.copy_(start[name].bias)
+            assert torch.equal(ours[name].weight, layer.weight_orig * layer.weight_mask)
+            assert torch.equal(ours[name].bias, layer.bias)
+
+
 @each_criterion
 def test_rounds_nest_and_arrive_at_the_density_asked_for(criterion):
     model, seen = toy(), []
