@@ -1,8 +1,17 @@
-"""Waiting for processes to end, for the tests that kill or leave some."""
+"""Processes that leave children behind, and waiting for processes to end."""
 
 import time
 
 import psutil
+
+# Like a kernel, the child has a session, so a process group, of its own.
+PARENT = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"],
+                         start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
 
 
 def gone(pid):

@@ -11,7 +11,7 @@ from sphinx.application import Sphinx
 from sphinx.util.console import nocolor
 from sphinx.util.docutils import docutils_namespace
 
-from reviewlib import pairing
+from reviewlib.book import pairing
 
 STATIC = Path(__file__).parents[1] / "book" / "_static"
 TEXT = """# %% [markdown]

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import smallbook
 from smallbook import ROW, SVG, TEXT
 
-from reviewlib import bookext, pairing
+from reviewlib import bookext
+from reviewlib.book import pairing
 
 
 def test_the_executed_copy_is_shown_and_nothing_is_loaded_from_elsewhere(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 import toy
 from typer.testing import CliRunner
 
-from reviewlib import cli, engines, execution, ledger, publish, records, study, train
+from reviewlib import cli, engines, ledger, records, study, train
+from reviewlib.book import build, execute
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -149,10 +150,10 @@ def test_tables_for_people(toy_study):
 
 
 def test_a_failed_notebook_fails_the_command_and_is_named(monkeypatch):
-    def execute(root, names, *, report, **options):
-        report(execution.Outcome("sam", "failed", 1.5, 3, 31, "ValueError: [no]", "line 7"))
+    def run(root, names, *, report, **options):
+        report(execute.Outcome("sam", "failed", 1.5, 3, 31, "ValueError: [no]", "line 7"))
 
-    monkeypatch.setattr(execution, "execute", execute)
+    monkeypatch.setattr(execute, "execute", run)
     done = call("execute")
     assert done.exit_code == 1
     assert "error: notebook sam, cell 3: ValueError: [no]\nline 7\n" in done.stderr
@@ -164,10 +165,10 @@ def test_a_failed_notebook_fails_the_command_and_is_named(monkeypatch):
 def test_options_reach_the_notebooks(monkeypatch):
     seen = {}
 
-    def execute(root, names, **options):
+    def run(root, names, **options):
         seen.update(options, names=names)
 
-    monkeypatch.setattr(execution, "execute", execute)
+    monkeypatch.setattr(execute, "execute", run)
     words = ("--only", "sam", "--only", "b", "-p", "preset=laptop", "-p", "seeds=5", "--force")
     assert call("execute", *words, "--cell-timeout", "7", "--timeout", "9").exit_code == 0
     assert seen["names"] == ["sam", "b"]
@@ -176,15 +177,15 @@ def test_options_reach_the_notebooks(monkeypatch):
 
 
 def test_a_build_ends_with_the_file_to_open(monkeypatch, tmp_path):
-    monkeypatch.setattr(publish, "build", lambda *_, **__: tmp_path / "index.html")
+    monkeypatch.setattr(build, "build", lambda *_, **__: tmp_path / "index.html")
     assert call("build").stdout.splitlines()[-1] == f"The book is ready: open {tmp_path}/index.html"
 
 
 def test_a_build_that_fails_says_why(monkeypatch):
     def fails(*_, **__):
-        raise publish.BuildError("notebook sam, cell 3: ValueError: [brackets] survive")
+        raise build.BuildError("notebook sam, cell 3: ValueError: [brackets] survive")
 
-    monkeypatch.setattr(publish, "build", fails)
+    monkeypatch.setattr(build, "build", fails)
     done = call("build")
     assert done.exit_code == 1 and "[brackets] survive" in done.stderr
 

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from reviewlib import cli, contract, drafts, pairing, papers, records, scaffold, study
+from reviewlib import cli, contract, drafts, papers, records, scaffold, study
+from reviewlib.book import pairing
 from reviewlib.study import Reported
 
 NOTEBOOK, STUDY = "notebooks/probe.py", "src/reviewlib/papers/probe/study.py"
@@ -206,10 +207,10 @@ def test_what_cannot_be_read_is_a_fault_and_no_traceback(file, text, rule, draft
 
 
 def test_a_machine_without_jupytext_is_told_so(draft, monkeypatch):
-    monkeypatch.delattr("reviewlib.pairing")
-    monkeypatch.setitem(sys.modules, "reviewlib.pairing", None)
+    monkeypatch.delattr("reviewlib.book.pairing")
+    monkeypatch.setitem(sys.modules, "reviewlib.book.pairing", None)
     (fault,) = contract.faults(contract.pair_in_step, draft)
-    assert fault.startswith("notebooks/probe.ipynb: ") and "reviewlib.pairing" in fault
+    assert fault.startswith("notebooks/probe.ipynb: ") and "reviewlib.book.pairing" in fault
 
 
 def test_code_that_cannot_be_parsed_is_named_with_its_cell(draft):

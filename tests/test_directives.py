@@ -11,7 +11,8 @@ import smallbook
 import toy
 from smallbook import ROW, SVG, TEXT
 
-from reviewlib import compare, directives, execution, exhibits, history, study, verdicts
+from reviewlib import compare, directives, exhibits, history, study, verdicts
+from reviewlib.book import execute
 
 HOSTILE = '<script>alert(1)</script> **bold** `code` {cite}`x` & "quoted"'
 HOSTILE_KEYS = (
@@ -164,7 +165,7 @@ def status(tmp_path, monkeypatch):
         if runs is not None:
             copy.touch()
         monkeypatch.setattr(exhibits, "executed_copy", lambda app, name: copy)
-        monkeypatch.setattr(execution, "last_runs", lambda root: runs)
+        monkeypatch.setattr(execute, "last_runs", lambda root: runs)
         monkeypatch.setattr(exhibits, "standing", lambda app: [(of, rows)])
         monkeypatch.setattr(study, "found", lambda: ["a"])
         monkeypatch.setattr(study, "find", lambda name: of)

@@ -11,7 +11,8 @@ from images import cifar_archive, digits, noise, photos
 from PIL import Image
 from typer.testing import CliRunner
 
-from reviewlib import chapter, cli, compare, data, publish, records, runs, study
+from reviewlib import chapter, cli, compare, data, records, runs, study
+from reviewlib.book import private
 from reviewlib.data import DataError, datasets
 
 
@@ -114,16 +115,16 @@ def test_a_private_book_has_its_own_folder_and_only_chapters_with_evidence(
     (root / "_toc.yml").write_text("root: book/index\n")
     for chapter_name in ("toy", "other"):
         (root / "notebooks" / f"{chapter_name}.ipynb").write_text("{}")
-    monkeypatch.setattr(publish, "build", lambda root, _, **how: asked.update(how, root=root))
+    monkeypatch.setattr(private, "build", lambda root, _, **how: asked.update(how, root=root))
     run("study", "toy", "--preset", "laptop", "--data", toy_on_digits)
-    publish.build_on(root, str(toy_on_digits), jobs=3, parameters={"seeds": "4"})
+    private.build_on(root, str(toy_on_digits), jobs=3, parameters={"seeds": "4"})
     name = data.load(str(toy_on_digits)).name
     assert asked.pop("root").parent == root / "_build" / "private"
     assert asked == {"jobs": 3, "force": True, "parameters": {"seeds": "4", "data": name}}
-    (private,) = (root / "_build" / "private").iterdir()
-    assert [path.name for path in (private / "notebooks").iterdir()] == ["toy.ipynb"]
-    assert (private / "book" / "index.md").exists()
-    config = yaml.safe_load((private / "_config.yml").read_text())
+    (made,) = (root / "_build" / "private").iterdir()
+    assert [path.name for path in (made / "notebooks").iterdir()] == ["toy.ipynb"]
+    assert (made / "book" / "index.md").exists()
+    config = yaml.safe_load((made / "_config.yml").read_text())
     assert config["sphinx"]["config"] == {"language": "en", "other_data": name}
 
 

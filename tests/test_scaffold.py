@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from reviewlib import cli, digests, ipynb, pairing, scaffold
+from reviewlib import cli, digests, scaffold
+from reviewlib.book import notebooks, pairing
 
 ROOT = Path(__file__).parents[1]
 PAPER = "src/reviewlib/papers/confidence"
@@ -125,8 +126,8 @@ def stand_in_for_other_chapters(root, monkeypatch):
     monkeypatch.setattr(digests, "PACKAGE", root / "src" / "reviewlib")
     for path in (root / "notebooks").glob("*.ipynb"):
         if path.stem != "confidence":
-            key = digests.of_notebook(ipynb.read(path), {})
-            (root / "_executed" / path.name).write_text(ipynb.cleaned(path, key, {}))
+            key = digests.of_notebook(notebooks.read(path), {})
+            (root / "_executed" / path.name).write_text(notebooks.cleaned(path, key, {}))
 
 
 def test_the_walk_through_a_new_paper_works_and_changes_no_existing_file(tree, monkeypatch):

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reviewlib.ipynb import CELL_SECONDS, NOTEBOOK_SECONDS
+from reviewlib.book.notebooks import CELL_SECONDS, NOTEBOOK_SECONDS
 
 app = typer.Typer(
     help="Fair Trial: deep-learning papers put to the test. Every paper has a study (tuned "
@@ -264,11 +264,11 @@ def execute(
     A notebook that fails stops no other and keeps its last good copy; _executed/NAME.log has all
     that papermill said.
     """
-    from reviewlib import execution
+    from reviewlib.book.execute import execute as run_notebooks
 
     book = _root(root)
     with _reporting(book, as_json) as report:
-        execution.execute(
+        run_notebooks(
             book,
             only,
             jobs=jobs,
@@ -293,7 +293,8 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Execute what changed and build the book; the last line says which file to open."""
-    from reviewlib import publish
+    from reviewlib.book.build import build as build_book
+    from reviewlib.book.private import build_on
 
     book, parameters = _root(root), _for_the_book(parameter)
     with _reporting(book, as_json) as report:
@@ -306,9 +307,9 @@ def build(
             "report": report,
         }
         if data_name:
-            page = publish.build_on(book, data_name, only, **options)
+            page = build_on(book, data_name, only, **options)
         else:
-            page = publish.build(book, only, **options)
+            page = build_book(book, only, **options)
     if not as_json:
         typer.echo(f"The book is ready: open {page}")
 
@@ -324,7 +325,7 @@ def pair(
     root: Root = None,
 ) -> None:
     """Write notebooks/NAME.ipynb from NAME.py, by content and never by file times."""
-    from reviewlib import pairing
+    from reviewlib.book import pairing
 
     folder = _root(root) / "notebooks"
     if check and pull:
@@ -414,27 +415,29 @@ def _for_the_book(parameters: list[str] | None) -> dict[str, str]:
 @contextmanager
 def _reporting(book: Path, as_json: bool) -> Iterator[Callable[[Any], None]]:
     """Show notebooks while they run, then what became of them; exit with 1 if one failed."""
-    from reviewlib import execution, publish, reporting
+    from reviewlib.book.build import BuildError
+    from reviewlib.book.execute import last_runs
+    from reviewlib.book.progress import Display, table
 
-    display, trouble, code = reporting.Display(execution.last_runs(book), err), None, 1
+    display, trouble, code = Display(last_runs(book), err), None, 1
     try:
         with display:
             yield display
     except KeyboardInterrupt:
         trouble = "stopped; what has finished is kept, the same command goes on from here"
         code = 130
-    except (publish.BuildError, ValueError, OSError) as error:
+    except (BuildError, ValueError, OSError) as error:
         trouble = error
     outcomes = display.ended()
     if as_json:
         typer.echo(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
     elif outcomes:
-        out.print(reporting.table(outcomes))
+        out.print(table(outcomes))
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     for outcome in failed:
         fail(outcome.error)
         typer.echo(outcome.traceback, err=True)
-    if trouble and not (failed and isinstance(trouble, publish.BuildError)):
+    if trouble and not (failed and isinstance(trouble, BuildError)):
         raise fail(trouble, code)
     if failed:
         raise typer.Exit(1)

@@ -122,7 +122,7 @@ def claims_have_sources(draft: Draft) -> list[str]:
 def pair_in_step(draft: Draft) -> list[str]:
     """The two notebooks of the pair say the same."""
     with reading(draft.notebook):
-        from reviewlib import pairing  # a machine that only runs studies has no jupytext
+        from reviewlib.book import pairing  # a machine that only runs studies has no jupytext
 
         fault = pairing.fault(draft.root / "notebooks", draft.name)
     return [f"notebooks/{fault}"] if fault else []

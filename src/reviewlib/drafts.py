@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reviewlib import ipynb, study
+from reviewlib import study
+from reviewlib.book import notebooks
 from reviewlib.study import Study
 
 # What a chapter consists of; a study that combines other papers has no method.
@@ -40,7 +41,7 @@ class Cell(NamedTuple):
     @property
     def parameters(self) -> bool:
         """Whether it is tagged as the parameters cell."""
-        return "parameters" in ipynb.tags(self.stored)
+        return "parameters" in notebooks.tags(self.stored)
 
 
 class Passage(NamedTuple):
@@ -110,7 +111,7 @@ class Draft:
         """The cells of the notebook; their places count from 1."""
         section, cells = "", []
         with reading(self.notebook):
-            for number, stored in enumerate(ipynb.read(self.root / self.notebook)["cells"], 1):
+            for number, stored in enumerate(notebooks.read(self.root / self.notebook)["cells"], 1):
                 text, place = "".join(stored["source"]), f"{self.notebook}, cell {number}"
                 cells.append(Cell(place, section, stored["cell_type"], text, stored))
                 if stored["cell_type"] == "markdown":

@@ -13,7 +13,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from reviewlib import execution
+from reviewlib.book import execute
 from reviewlib.directives import chapter_link, executed_copy, line, measured, plain_table
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def last_execution(app: Sphinx, name: str) -> str:
     if not copy.exists():
         return "not executed yet"
     try:
-        run = execution.last_runs(Path(app.srcdir))[name]
+        run = execute.last_runs(Path(app.srcdir))[name]
         took = duration(run["seconds"])
         return f"last executed {run['finished'][:10]}, {run['cells']} cells in {took}"
     except (ValueError, TypeError, LookupError):  # a run of another version, or an edited file

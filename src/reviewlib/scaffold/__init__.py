@@ -7,7 +7,7 @@ import re
 from importlib import resources
 from pathlib import Path
 
-from reviewlib import pairing
+from reviewlib.book import pairing
 
 # Each template and the file that it becomes; NAME stands for the paper in both.
 TEMPLATES = {

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reviewlib.execution import BOOK, Outcome
+from reviewlib.book.execute import BOOK, Outcome
 
 
 class _Left(progress.ProgressColumn):

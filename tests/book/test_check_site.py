@@ -1,6 +1,6 @@
 import pytest
 
-from reviewlib import sitecheck
+from reviewlib.book import check_site
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def site(tmp_path):
 
 
 def test_a_sound_site_has_no_faults(site):
-    assert sitecheck.faults(site) == []
+    assert check_site.faults(site) == []
 
 
 @pytest.mark.parametrize(
@@ -45,15 +45,15 @@ def test_a_sound_site_has_no_faults(site):
 def test_each_kind_of_fault_is_found(site, html, message):
     (site / "book" / "bad.html").write_text(html)
     (site.parent / "outside.html").write_text("")
-    (fault,) = sitecheck.faults(site)
+    (fault,) = check_site.faults(site)
     assert fault.startswith("book/bad.html: ")
     assert message in fault
 
 
 def test_an_empty_folder_is_a_fault(tmp_path):
-    assert sitecheck.faults(tmp_path)
+    assert check_site.faults(tmp_path)
 
 
 def test_pages_of_static_packages_are_not_ours(site):
     (site / "_static" / "demo.html").write_text('<a href="gone.html">x</a>')
-    assert sitecheck.faults(site) == []
+    assert check_site.faults(site) == []

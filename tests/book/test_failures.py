@@ -210,8 +210,8 @@ def test_a_second_runner_waits_and_finds_the_work_done(tmp_path):
 def test_a_runner_that_is_killed_holds_no_tree(tmp_path):
     smallbook.write(tmp_path, {})
     program = (
-        "import sys, time; from pathlib import Path; from reviewlib import execution\n"
-        "with execution.alone(Path(sys.argv[1]), print):\n"
+        "import sys, time; from pathlib import Path; from reviewlib.book import execute\n"
+        "with execute.alone(Path(sys.argv[1]), print):\n"
         "    (Path(sys.argv[1]) / 'held').touch(); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])

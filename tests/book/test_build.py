@@ -6,7 +6,8 @@ import sys
 import pytest
 from filelock import FileLock, Timeout
 
-from reviewlib import digests, execution, processes, publish
+from reviewlib import digests
+from reviewlib.book import build, execute, processes
 
 
 @pytest.fixture(autouse=True)
@@ -28,32 +29,32 @@ def test_build_keeps_the_last_good_book_and_skips_what_did_not_change(tmp_path, 
             (site / "index.html").write_text(page)
             return ["WARNING: undefined label"] if "warn" in page else []
 
-        monkeypatch.setattr(publish, "_sphinx", run)
+        monkeypatch.setattr(build, "_sphinx", run)
 
     sphinx("good")
-    index = publish.build(tmp_path)
+    index = build.build(tmp_path)
     assert index.read_text() == "good"
-    publish.build(tmp_path)
+    build.build(tmp_path)
     assert calls == ["good"]
 
     (tmp_path / "_config.yml").write_text("title: y")
     sphinx("warn")
-    with pytest.raises(publish.BuildError, match="undefined label"):
-        publish.build(tmp_path)
+    with pytest.raises(build.BuildError, match="undefined label"):
+        build.build(tmp_path)
     assert index.read_text() == "good"
     assert (tmp_path / "_build.failed" / "_build" / "html" / "index.html").read_text() == "warn"
 
     sphinx('<a href="gone.html">x</a>')
-    with pytest.raises(publish.BuildError, match="index.html: gone.html leads nowhere"):
-        publish.build(tmp_path)
+    with pytest.raises(build.BuildError, match="index.html: gone.html leads nowhere"):
+        build.build(tmp_path)
     assert index.read_text() == "good"
 
     sphinx("better")
-    assert publish.build(tmp_path).read_text() == "better"
+    assert build.build(tmp_path).read_text() == "better"
     assert not (tmp_path / "_build.failed").exists()
     assert sorted(path.name for path in (tmp_path / "_build").iterdir()) == ["html"]
     monkeypatch.setenv("GITHUB_REPOSITORY", "someone/else")
-    publish.build(tmp_path)
+    build.build(tmp_path)
     assert calls == ["good", "warn", '<a href="gone.html">x</a>', "better", "better"]
 
 
@@ -61,27 +62,27 @@ def test_a_build_killed_between_two_renames_loses_no_book(tmp_path, monkeypatch)
     (tmp_path / "_config.yml").touch()
     (tmp_path / "_build" / "html.old").mkdir(parents=True)
     (tmp_path / "_build" / "html.old" / "index.html").write_text("good")
-    monkeypatch.setattr(publish, "_sphinx", lambda root, work: ["WARNING: no"])
-    with pytest.raises(publish.BuildError, match="WARNING: no"):
-        publish.build(tmp_path)
+    monkeypatch.setattr(build, "_sphinx", lambda root, work: ["WARNING: no"])
+    with pytest.raises(build.BuildError, match="WARNING: no"):
+        build.build(tmp_path)
     assert (tmp_path / "_build" / "html" / "index.html").read_text() == "good"
 
 
 def test_what_a_build_is_asked_for_reaches_the_notebooks_under_one_lock(tmp_path, monkeypatch):
     seen = {}
 
-    def execute(root, names, **options):
-        with execution.alone(root, pytest.fail):  # of one process, so it does not wait for itself
+    def run_notebooks(root, names, **options):
+        with execute.alone(root, pytest.fail):  # of one process, so it does not wait for itself
             seen.update(options, names=names)
         with pytest.raises(Timeout):
             FileLock(root / "_executed" / ".lock").acquire(timeout=0)
         return []
 
     told = []
-    monkeypatch.setattr(execution, "execute", execute)
-    monkeypatch.setattr(publish, "_sphinx", lambda root, work: ["WARNING: no"])
-    with pytest.raises(publish.BuildError):
-        publish.build(tmp_path, ["sam"], jobs=3, seconds=9, force=True, report=told.append)
+    monkeypatch.setattr(execute, "execute", run_notebooks)
+    monkeypatch.setattr(build, "_sphinx", lambda root, work: ["WARNING: no"])
+    with pytest.raises(build.BuildError):
+        build.build(tmp_path, ["sam"], jobs=3, seconds=9, force=True, report=told.append)
     assert seen == {
         "names": ["sam"],
         "jobs": 3,
@@ -95,10 +96,10 @@ def test_what_a_build_is_asked_for_reaches_the_notebooks_under_one_lock(tmp_path
 
 
 def test_build_names_every_failed_notebook(tmp_path, monkeypatch):
-    failed = [execution.Outcome(name, "failed", 1.0, cause="no") for name in "ab"]
-    monkeypatch.setattr(execution, "execute", lambda *args, **kwargs: failed)
-    with pytest.raises(publish.BuildError, match="notebook a: no\nnotebook b: no"):
-        publish.build(tmp_path)
+    failed = [execute.Outcome(name, "failed", 1.0, cause="no") for name in "ab"]
+    monkeypatch.setattr(execute, "execute", lambda *args, **kwargs: failed)
+    with pytest.raises(build.BuildError, match="notebook a: no\nnotebook b: no"):
+        build.build(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -122,9 +123,9 @@ def test_what_sphinx_complains_about_is_told_without_colors(
         return code
 
     monkeypatch.setattr(processes.Children, "run", run)
-    assert publish._sphinx(tmp_path, tmp_path) == faults
+    assert build._sphinx(tmp_path, tmp_path) == faults
 
 
 def test_publishing_does_without_torch():
-    program = "import sys, reviewlib.publish; assert not {'torch', 'sphinx'} & set(sys.modules)"
+    program = "import sys, reviewlib.book.build; assert not {'torch', 'sphinx'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -5,18 +5,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from orphans import gone, wait_for
+from orphans import PARENT, gone, wait_for
 
-from reviewlib import processes
-
-# A kernel is like this grandchild: in a session, so in a process group, of its own.
-PARENT = """
-import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"],
-                         start_new_session=True)
-print(child.pid, flush=True)
-time.sleep(60)
-"""
+from reviewlib.book import processes
 
 
 def test_a_command_gets_its_variables_and_its_output_is_kept(tmp_path):

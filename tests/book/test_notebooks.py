@@ -5,7 +5,7 @@ import json
 import pytest
 import smallbook
 
-from reviewlib import ipynb
+from reviewlib.book import notebooks
 
 NOTEBOOK = {
     "cells": [
@@ -20,13 +20,13 @@ NOTEBOOK = {
 def copy(tmp_path):
     path = tmp_path / "a.ipynb"
     path.write_text(json.dumps(NOTEBOOK))
-    path.write_text(ipynb.cleaned(path, "key", {"n": "2"}))
+    path.write_text(notebooks.cleaned(path, "key", {"n": "2"}))
     return path
 
 
 def test_a_copy_is_recognized_by_its_key(copy):
-    assert ipynb.holds(copy, "key")
-    assert not ipynb.holds(copy, "another")
+    assert notebooks.holds(copy, "key")
+    assert not notebooks.holds(copy, "another")
     assert json.loads(copy.read_text())["metadata"]["reviewlib"]["parameters"] == {"n": "2"}
 
 
@@ -35,32 +35,32 @@ def test_a_copy_is_recognized_by_its_key(copy):
 )
 def test_a_damaged_copy_holds_nothing_and_a_damaged_notebook_is_named_so(copy, text):
     copy.write_text(text)
-    assert not ipynb.holds(copy, "key")
+    assert not notebooks.holds(copy, "key")
     with pytest.raises(ValueError, match="not a notebook: "):
-        ipynb.read(copy)
+        notebooks.read(copy)
 
 
 def test_a_copy_that_is_cut_binary_or_edited_holds_nothing(copy):
     whole = copy.read_bytes()
     for content in (whole[: len(whole) // 2], b"\xff" + whole, whole.replace(b"42", b"43")):
         copy.write_bytes(content)
-        assert not ipynb.holds(copy, "key")
+        assert not notebooks.holds(copy, "key")
     copy.unlink()
     copy.mkdir()
-    assert not ipynb.holds(copy, "key")
+    assert not notebooks.holds(copy, "key")
 
 
 def test_parameters_must_be_assigned_in_the_cell_for_them():
-    ipynb.check("a", NOTEBOOK, {"n": "2"})
+    notebooks.check("a", NOTEBOOK, {"n": "2"})
     with pytest.raises(ValueError, match="notebook a has no parameter 'm'; it has n"):
-        ipynb.check("a", NOTEBOOK, {"m": "2"})
+        notebooks.check("a", NOTEBOOK, {"m": "2"})
     broken = json.loads(json.dumps(NOTEBOOK).replace("n = 1", "n ="))
-    ipynb.check("a", broken, {})
+    notebooks.check("a", broken, {})
     with pytest.raises(ValueError, match="the parameters cell of notebook a is no Python"):
-        ipynb.check("a", broken, {"n": "2"})
+        notebooks.check("a", broken, {"n": "2"})
 
 
 def test_a_chapter_is_read_as_it_was_written(tmp_path):
     smallbook.write(tmp_path, {"a": ["1", "2"]})
-    (path,) = ipynb.select(tmp_path / "notebooks", None)
-    assert [ipynb.tags(cell) for cell in ipynb.read(path)["cells"]] == [[], []]
+    (path,) = notebooks.select(tmp_path / "notebooks", None)
+    assert [notebooks.tags(cell) for cell in notebooks.read(path)["cells"]] == [[], []]

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from reviewlib import pairing
+from reviewlib.book import pairing
 
 TEXT = """# %% [markdown]
 # # Title

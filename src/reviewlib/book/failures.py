@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reviewlib.ipynb import tags
-from reviewlib.processes import plain
+from reviewlib.book.notebooks import tags
+from reviewlib.book.processes import plain
 
 # What papermill prints before each cell.
 STARTED = re.compile(r"^Executing Cell (\d+)-+$", re.MULTILINE)

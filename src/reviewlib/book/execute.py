@@ -20,9 +20,10 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from reviewlib import digests, faults, ipynb, storage
-from reviewlib.ipynb import CELL_SECONDS, NOTEBOOK_SECONDS
-from reviewlib.processes import Children, sigterm_raises
+from reviewlib import digests, storage
+from reviewlib.book import failures, notebooks
+from reviewlib.book.notebooks import CELL_SECONDS, NOTEBOOK_SECONDS
+from reviewlib.book.processes import Children, sigterm_raises
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -99,20 +100,20 @@ def execute(
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     tell = report or (lambda outcome: None)
-    paths = ipynb.select(root / "notebooks", names)
+    paths = notebooks.select(root / "notebooks", names)
     sources, outcomes = {}, {}
     for path in paths:
         try:
-            sources[path] = ipynb.read(path)
+            sources[path] = notebooks.read(path)
         except ValueError as error:
             outcomes[path] = Outcome(path.stem, "failed", cause=str(error))
         else:
-            ipynb.check(path.stem, sources[path], parameters)
+            notebooks.check(path.stem, sources[path], parameters)
     out, changed = root / "_executed", {}
     with alone(root, tell):
         for path, source in sources.items():
             key = digests.of_notebook(source, parameters)
-            if force or not ipynb.holds(out / path.name, key):
+            if force or not notebooks.holds(out / path.name, key):
                 changed[path] = source, key
             else:
                 outcomes[path] = Outcome(path.stem, "unchanged", cells=len(source["cells"]))
@@ -192,7 +193,7 @@ class _Runner:
             with tempfile.TemporaryDirectory(dir=self.out, prefix=f".{name}.") as folder:
                 fault = self._attempt(path, notebook, key, Path(folder, path.name))
         except (OSError, ValueError) as error:
-            fault = faults.Fault(str(error))
+            fault = failures.Fault(str(error))
         seconds = time.monotonic() - start
         if fault is None:
             return Outcome(name, "executed", seconds, cells=cells)
@@ -200,10 +201,10 @@ class _Runner:
 
     def _attempt(
         self, path: Path, notebook: dict[str, Any], key: str, copy: Path
-    ) -> faults.Fault | None:
+    ) -> failures.Fault | None:
         """Have papermill write a copy and put it in place, or return what went wrong."""
         log = self.out / f"{path.stem}.log"
-        run = faults.Run(notebook, bool(self.parameters), log, copy)
+        run = failures.Run(notebook, bool(self.parameters), log, copy)
         cells, start = len(notebook["cells"]), time.monotonic()
 
         def watch() -> None:
@@ -215,7 +216,7 @@ class _Runner:
         code = self.children.run(command, log, self.seconds, ENVIRONMENT, watch)
         fault = run.fault(code, self.cell_seconds, self.seconds)
         if fault is None:
-            storage.write(self.out / path.name, ipynb.cleaned(copy, key, self.parameters))
+            storage.write(self.out / path.name, notebooks.cleaned(copy, key, self.parameters))
         return fault
 
     def _note(self, outcome: Outcome) -> None:

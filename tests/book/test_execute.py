@@ -7,10 +7,10 @@ import sys
 import time
 
 import pytest
-from orphans import gone, wait_for
-from test_processes import PARENT
+from orphans import PARENT, gone, wait_for
 
-from reviewlib import digests, execution, faults, ipynb, pairing
+from reviewlib import digests
+from reviewlib.book import execute, failures, notebooks, pairing
 
 TOP = """# %% [markdown]
 # # Title
@@ -56,7 +56,7 @@ def ran(tmp_path_factory):
     (root / "_executed").mkdir()
     (root / "_executed" / "dies.ipynb").write_text("the last good copy")
     told = []
-    outcomes = execution.execute(
+    outcomes = execute.execute(
         root, jobs=2, parameters={"n": "5"}, cell_seconds=2, report=told.append
     )
     return root, {outcome.name: outcome for outcome in outcomes}, told
@@ -106,10 +106,10 @@ def test_equal_runs_are_byte_identical_and_unchanged_ones_are_skipped(ran):
     root = ran[0]
     copy = root / "_executed" / "fine.ipynb"
     first, start = copy.read_bytes(), time.monotonic()
-    (outcome,) = execution.execute(root, ["fine"], parameters={"n": "5"})
-    assert outcome == execution.Outcome("fine", "unchanged", cells=4)
+    (outcome,) = execute.execute(root, ["fine"], parameters={"n": "5"})
+    assert outcome == execute.Outcome("fine", "unchanged", cells=4)
     assert time.monotonic() - start < 0.5
-    (outcome,) = execution.execute(root, ["fine"], parameters={"n": "5"}, force=True)
+    (outcome,) = execute.execute(root, ["fine"], parameters={"n": "5"}, force=True)
     assert outcome.state == "executed"
     assert copy.read_bytes() == first
 
@@ -117,18 +117,18 @@ def test_equal_runs_are_byte_identical_and_unchanged_ones_are_skipped(ran):
 def test_unknown_names_are_refused_before_anything_runs(tmp_path):
     notebook(tmp_path, "a", ENDS["fine"])
     with pytest.raises(ValueError, match="no parameter 'profil'; it has n, preset"):
-        execution.execute(tmp_path, parameters={"profil": "quick", "n": "1"})
+        execute.execute(tmp_path, parameters={"profil": "quick", "n": "1"})
     with pytest.raises(ValueError, match="no notebook is called 'b'; there are: a"):
-        execution.execute(tmp_path, ["b"])
+        execute.execute(tmp_path, ["b"])
     with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):
-        execution.execute(tmp_path, jobs=0)
+        execute.execute(tmp_path, jobs=0)
     assert not (tmp_path / "_executed").exists()
 
 
 def test_a_notebook_that_takes_too_long_is_killed(tmp_path, monkeypatch):
     notebook(tmp_path, "slow", ENDS["hangs"])
-    monkeypatch.setattr(execution, "_warm_font_cache", lambda: None)
-    (outcome,) = execution.execute(tmp_path, seconds=0.2)
+    monkeypatch.setattr(execute, "_warm_font_cache", lambda: None)
+    (outcome,) = execute.execute(tmp_path, seconds=0.2)
     assert outcome.seconds < 10
     assert outcome.error == "notebook slow: before the first cell: took more than 0.2 s"
 
@@ -139,12 +139,12 @@ def test_a_notebook_that_takes_too_long_is_killed(tmp_path, monkeypatch):
 )
 def test_a_run_without_an_error_output_is_not_taken_for_success(tmp_path, code, message, cell):
     notebook(tmp_path, "a", ENDS["fine"])
-    source = ipynb.read(tmp_path / "notebooks" / "a.ipynb")
+    source = notebooks.read(tmp_path / "notebooks" / "a.ipynb")
     source["cells"][1]["execution_count"] = 1
     log, copy = tmp_path / "log", tmp_path / "copy.ipynb"
     copy.write_text(json.dumps(source) if code == 0 else '{"cel')
     log.write_text("Executing Cell 4---\n\n")
-    fault = faults.Run(source, True, log, copy).fault(code, 1, 1)
+    fault = failures.Run(source, True, log, copy).fault(code, 1, 1)
     assert (fault.cause, fault.cell) == (message, cell)
 
 
@@ -153,10 +153,10 @@ def test_sigterm_ends_the_kernels_too(tmp_path):
         notebook(tmp_path, name, ENDS["fine"])
     program = (
         "import sys\n"
-        "from reviewlib import execution\n"
-        "execution._warm_font_cache = lambda: None\n"
-        f"execution._papermill = lambda *_: [sys.executable, '-c', {PARENT!r}]\n"
-        f"execution.execute({str(tmp_path)!r}, jobs=1)\n"
+        "from reviewlib.book import execute\n"
+        "execute._warm_font_cache = lambda: None\n"
+        f"execute._papermill = lambda *_: [sys.executable, '-c', {PARENT!r}]\n"
+        f"execute.execute({str(tmp_path)!r}, jobs=1)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", program])
     log = tmp_path / "_executed" / "a.log"

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from reviewlib import reporting
-from reviewlib.execution import Outcome
+from reviewlib.book import progress
+from reviewlib.book.execute import Outcome
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def shown(terminal, renderable):
 
 
 def test_a_running_notebook_shows_its_cell_and_an_estimate_from_the_last_time(terminal):
-    display = reporting.Display({"a": {"seconds": 60.0}, "b": {"seconds": 0.0}}, terminal)
+    display = progress.Display({"a": {"seconds": 60.0}, "b": {"seconds": 0.0}}, terminal)
     for name in "abc":
         display(Outcome(name, "running", cells=31))
         display(Outcome(name, "running", 1.0, 7, 31))
@@ -34,7 +34,7 @@ def test_a_running_notebook_shows_its_cell_and_an_estimate_from_the_last_time(te
 
 def test_waiting_is_told_even_where_there_is_no_terminal():
     console = Console(file=io.StringIO())
-    with reporting.Display({}, console) as display:
+    with progress.Display({}, console) as display:
         display(Outcome("book", "waiting", cause="waiting for another"))
         display(Outcome("a", "executed", 1.0))
     assert console.file.getvalue() == "waiting for another\n"
@@ -42,11 +42,11 @@ def test_waiting_is_told_even_where_there_is_no_terminal():
 
 
 def test_the_table_has_a_row_for_each_notebook_and_the_book_last(terminal):
-    display = reporting.Display({}, terminal)
+    display = progress.Display({}, terminal)
     display(Outcome("book", "unchanged"))
     display(Outcome("b", "failed", 1.25, 3, 31, "ValueError: [red]no[/red]"))
     display(Outcome("a", "executed", 2.0, cells=4))
-    rows = shown(terminal, reporting.table(display.ended())).splitlines()
+    rows = shown(terminal, progress.table(display.ended())).splitlines()
     a, b, book = (" ".join(row.replace("│", " ").split()) for row in rows[3:6])
     assert a == "a executed 2.0 4"
     assert b == "b failed 1.2 3 of 31 ValueError: [red]no[/red]"

@@ -1,0 +1,1 @@
+"""Execute the notebooks and build the book from what they show."""
