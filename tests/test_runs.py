@@ -241,7 +241,7 @@ def test_a_papers_fingerprint_is_replayed_once_a_state_of_the_source(monkeypatch
     runs.fingerprint(OF, other)
     runs.fingerprint(toy.study(numerics=2), arm)  # of that name, and another study
     assert replayed == [arm.name, other.name, arm.name]
-    monkeypatch.setattr(runs.digests, "source_hash", lambda: "edited")
+    monkeypatch.setattr(runs.sources, "source_hash", lambda: "edited")
     runs.fingerprint(OF, arm)
     assert replayed == [arm.name, other.name, arm.name, arm.name]
     for path in (own_cache / "reviewlib" / "fingerprints").iterdir():

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from reviewlib import cli, digests, scaffold
-from reviewlib.book import notebooks, pairing
+from reviewlib import cli, scaffold, sources
+from reviewlib.book import freshness, notebooks, pairing
 
 ROOT = Path(__file__).parents[1]
 PAPER = "src/reviewlib/papers/confidence"
@@ -123,10 +123,10 @@ def stand_in_for_other_chapters(root, monkeypatch):
 
     Tests of their own run these chapters, and that takes longer than all the rest of the walk.
     """
-    monkeypatch.setattr(digests, "PACKAGE", root / "src" / "reviewlib")
+    monkeypatch.setattr(sources, "PACKAGE", root / "src" / "reviewlib")
     for path in (root / "notebooks").glob("*.ipynb"):
         if path.stem != "confidence":
-            key = digests.of_notebook(notebooks.read(path), {})
+            key = freshness.of_notebook(path.stem, notebooks.read(path), {})
             (root / "_executed" / path.name).write_text(notebooks.cleaned(path, key, {}))
 
 

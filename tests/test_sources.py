@@ -16,7 +16,7 @@ def package(tmp_path, monkeypatch):
         "deep/subset.xz": "images",
         "idle.py": "",
         "a/__init__.py": "from reviewlib.a import history",
-        "a/history.py": "from reviewlib import shared",
+        "a/history.py": "from .. import shared",
         "b.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import reviewlib.idle",
     }
     for name, text in texts.items():
@@ -52,4 +52,4 @@ def test_the_digest_follows_what_is_imported_and_nothing_else(package, edited):
 
 def test_every_way_to_import_is_read():
     text = "import a.b as c\nfrom d import e\nfrom . import g\ntry:\n    import h\nexcept: pass"
-    assert sources.imports(ast.parse(text)) == ["a.b", "d", "d.e", ".", "..g", "h"]
+    assert sources.imports(ast.parse(text)) == ["a.b", "d", "d.e", ".", ".g", "h"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import toy
 
-from reviewlib import compare, digests, provenance, records, runs, train
+from reviewlib import compare, provenance, records, runs, sources, train
 from reviewlib.records import RecordError
 
 OF = toy.study()
@@ -34,7 +34,7 @@ def test_nothing_is_trained_where_nothing_is_stale(record, stored, monkeypatch):
     again, rerun = compare.verify(OF, toy.TINY, folder=stored)
     assert rerun == [] and again.digest() == record.digest()
     assert again.provenance["commit"] == record.provenance["commit"]
-    assert again.provenance["verified"]["source"] == digests.source_hash()
+    assert again.provenance["verified"]["source"] == sources.source_hash()
 
 
 def test_only_the_stale_arm_is_rerun_and_the_rest_is_kept(record, stored, monkeypatch):

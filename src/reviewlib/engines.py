@@ -19,7 +19,7 @@ from typing import Any
 
 import joblib
 
-from reviewlib import digests
+from reviewlib import sources
 
 ENGINES = ("local", "processes", "ray")
 # So often is a task started again whose worker or machine died.
@@ -195,7 +195,7 @@ def _stored_once(ray: ModuleType, calls: Sequence[tuple]) -> list[tuple]:
 
 
 # Of the package's code; a worker takes it once, and need not import torch for it.
-_source = functools.cache(digests.source_hash)
+_source = functools.cache(sources.source_hash)
 
 
 def _call_there(source: str, *call: Any) -> tuple[int, Any]:

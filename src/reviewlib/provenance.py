@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from reviewlib import digests, runs
+from reviewlib import runs, sources
 
 VERSIONS = ("torch", "numpy", "pandas", "scipy")
 
@@ -33,7 +33,7 @@ def today() -> dict[str, Any]:
     """Return the code and the libraries that run now, and the date."""
     return {
         "commit": commit(),
-        "source": digests.source_hash(),
+        "source": sources.source_hash(),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in VERSIONS},
         "date": datetime.now(UTC).date().isoformat(),

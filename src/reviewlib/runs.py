@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import torch
 
-from reviewlib import data, digests, engines, stages, storage, train
+from reviewlib import data, engines, sources, stages, storage, train
 from reviewlib.storage import digest
 from reviewlib.study import STREAMS_APART, Arm, Cell, Preset, Sample, Study, find, found
 
@@ -138,7 +138,7 @@ def fingerprint(study: Study, arm: Arm) -> Fingerprint:
     """
     if study.name not in found() or find(study.name) is not study:
         return replay(study, arm)
-    state = [digests.source_hash(), torch.__version__, platform.platform(), study.name, arm.name]
+    state = [sources.source_hash(), torch.__version__, platform.platform(), study.name, arm.name]
     path = storage.cache_folder("fingerprints") / f"{digest(state)}.json"
     with contextlib.suppress(OSError, ValueError):
         return json.loads(path.read_text(encoding="utf8"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Iterable, Iterator
+from importlib.util import resolve_name
 from pathlib import Path
 
 from reviewlib.storage import digest, file_digest
@@ -15,7 +16,7 @@ PACKAGE = Path(__file__).parent
 def imports(tree: ast.AST) -> list[str]:
     """Return every module that is imported at any depth, and every name from one.
 
-    What is imported for type checkers only does not count.
+    Relative names keep their dots. What is imported for type checkers only does not count.
     """
     found = []
     for node in _running(tree):
@@ -23,7 +24,8 @@ def imports(tree: ast.AST) -> list[str]:
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
-            found += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+            dot = "" if module.endswith(".") else "."
+            found += [module, *(f"{module}{dot}{alias.name}" for alias in node.names)]
     return found
 
 
@@ -82,8 +84,9 @@ def _is_data(path: Path) -> bool:
     return path.suffix not in (".py", ".part") and not path.name.startswith(".")
 
 
-def _imports_of(path: Path) -> tuple[str, ...]:
-    return _parsed(path, path.stat().st_mtime_ns)
+def _imports_of(path: Path) -> list[str]:
+    package = ".".join((PACKAGE.name, *path.relative_to(PACKAGE).parent.parts))
+    return [resolve_name(name, package) for name in _parsed(path, path.stat().st_mtime_ns)]
 
 
 @functools.cache

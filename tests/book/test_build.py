@@ -6,14 +6,14 @@ import sys
 import pytest
 from filelock import FileLock, Timeout
 
-from reviewlib import digests
+from reviewlib import sources
 from reviewlib.book import build, execute, processes
 
 
 @pytest.fixture(autouse=True)
 def small_package(tmp_path_factory, monkeypatch):
     # the digest then depends on nothing that another test run may be writing
-    monkeypatch.setattr(digests, "PACKAGE", tmp_path_factory.mktemp("package"))
+    monkeypatch.setattr(sources, "PACKAGE", tmp_path_factory.mktemp("package"))
     monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 from orphans import PARENT, gone, wait_for
 
-from reviewlib import digests
+from reviewlib import sources
 from reviewlib.book import execute, failures, notebooks, pairing
 
 TOP = """# %% [markdown]
@@ -42,7 +42,7 @@ def notebook(root, name, end):
 def small_package(tmp_path_factory):
     # the key then depends on nothing that another test run may be writing
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digests, "PACKAGE", tmp_path_factory.mktemp("package"))
+        patch.setattr(sources, "PACKAGE", tmp_path_factory.mktemp("package"))
         patch.delenv("REVIEWLIB_PRESET", raising=False)
         yield
 

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from reviewlib import digests
-from reviewlib.book import check_site, execute
+from reviewlib.book import check_site, execute, freshness
 from reviewlib.book.execute import BOOK, Outcome
 from reviewlib.book.processes import Children, plain, sigterm_raises
 
@@ -60,7 +59,7 @@ def _book(root: Path, force: bool, tell: execute.Report) -> Path:
     site = root / "_build" / "html"
     index, stamp = site / "index.html", site / ".inputs"
     _recover(site)
-    inputs = digests.of_book(root)
+    inputs = freshness.of_book(root)
     if not force and index.exists() and stamp.exists() and stamp.read_text() == inputs:
         tell(Outcome(BOOK, "unchanged"))
         return index

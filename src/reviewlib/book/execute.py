@@ -20,8 +20,8 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from reviewlib import digests, storage
-from reviewlib.book import failures, notebooks
+from reviewlib import storage
+from reviewlib.book import failures, freshness, notebooks
 from reviewlib.book.notebooks import CELL_SECONDS, NOTEBOOK_SECONDS
 from reviewlib.book.processes import Children, sigterm_raises
 
@@ -112,7 +112,7 @@ def execute(
     out, changed = root / "_executed", {}
     with alone(root, tell):
         for path, source in sources.items():
-            key = digests.of_notebook(source, parameters)
+            key = freshness.of_notebook(path.stem, source, parameters)
             if force or not notebooks.holds(out / path.name, key):
                 changed[path] = source, key
             else:

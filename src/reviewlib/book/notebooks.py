@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reviewlib import digests
+from reviewlib.book import freshness
 
 # A chapter is meant to take 45 CPU-seconds; these only end what hangs.
 CELL_SECONDS = 1800  # papermill reads whole seconds
@@ -92,7 +92,7 @@ def cleaned(copy: Path, key: str, parameters: Mapping[str, str]) -> str:
             cell["id"] = "injected"
             cell["metadata"]["tags"] = ["injected-parameters", "remove-cell"]
     notebook["metadata"].pop("papermill", None)
-    contents = digests.of_cells(notebook["cells"])
+    contents = freshness.of_cells(notebook["cells"])
     stamp = {"key": key, "parameters": dict(parameters), "contents": contents}
     notebook["metadata"]["reviewlib"] = stamp
     return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
@@ -103,6 +103,6 @@ def holds(copy: Path, key: str) -> bool:
     try:
         notebook = json.loads(copy.read_text(encoding="utf8"))
         stamp = notebook["metadata"]["reviewlib"]
-        return stamp["key"] == key and stamp["contents"] == digests.of_cells(notebook["cells"])
+        return stamp["key"] == key and stamp["contents"] == freshness.of_cells(notebook["cells"])
     except DAMAGED:
         return False
