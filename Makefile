@@ -23,7 +23,9 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 
 bench: $(VENV)/.installed
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+	@failed=; for file in benchmarks/*.py; do echo "== $$file"; \
+	  $(BIN)/python "$$file" || failed="$$failed $$file"; done; \
+	  if [ -n "$$failed" ]; then echo "out of bounds or failed:$$failed"; exit 1; fi
 
 # keeps the environment
 clean:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reviewlib.papers.sam.method import SAM
+from reviewlib.papers.sam import SAM
 
 LR, MOMENTUM, RHO = 1e-6, 0.9, 0.05  # so slow that every round meets the same weights
 LAYOUTS, ROUND_SECONDS = 10, 0.01
@@ -123,7 +123,7 @@ def main() -> int:
         base, ours, peer = ms["base"], ms["ours"], ms["pytorch_optimizer"]
         slow = ours / base > bound
         too_slow |= slow
-        verdict = f"above the bound of {bound}" if slow else f"within {bound}"
+        verdict = f"OUT OF BOUNDS: > {bound}" if slow else f"within {bound}"
         print(
             f"{name:<16}{base:>9.3f}{ours:>9.3f}{peer:>9.3f}"
             f"{ours / base:>11.3f}{peer / base:>11.3f}  {verdict}"

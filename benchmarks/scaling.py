@@ -19,7 +19,10 @@ from pathlib import Path
 
 from joblib.externals.loky import get_reusable_executor
 
-from reviewlib import engines, provenance, runs, study, tuning
+from reviewlib import papers
+from reviewlib.evidence import provenance
+from reviewlib.train import device
+from reviewlib.trial import engines, runs, search
 
 SAVED = Path(__file__).parents[1] / "book" / "scaling.json"
 STUDY, PRESET = "sam", "quick"
@@ -41,14 +44,18 @@ class Timing:
 
 def tasks(count: int) -> list[tuple]:
     """Return single runs of the core arms in turn, each at the middle of its ranges."""
-    of = study.find(STUDY)
+    of = papers.find(STUDY)
     preset = of.preset(PRESET)
-    pairs = [(arm, cell) for cell in of.cells_of(preset) for arm in of.arms_in(cell, preset)]
+    places = [
+        (arm, condition)
+        for condition in of.conditions_of(preset)
+        for arm in of.arms_in(condition, preset)
+    ]
     asked = []
     for seed in range(count):
-        arm, cell = pairs[seed % len(pairs)]
-        (settings,) = tuning.trials_of(of, arm, 1)
-        asked.append(runs.Run(arm, cell, settings, seed, preset, "tuning"))
+        arm, condition = places[seed % len(places)]
+        (settings,) = search.trials_of(of, arm, 1)
+        asked.append(runs.Run(arm, condition, settings, seed, preset, "tuning"))
     return [(of, [run], "cpu") for run in asked]
 
 
@@ -98,7 +105,7 @@ def main() -> None:
             "preset": PRESET,
             "runs": asked.runs,
             "rounds": asked.rounds,
-            "device": provenance.device_name("cpu"),
+            "device": device.name("cpu"),
             "cpus": os.cpu_count(),
             "load": round(load, 1),
             "ray": version("ray"),

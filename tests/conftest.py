@@ -1,11 +1,18 @@
 """Fixtures of the unit tests."""
 
+import copy
 import signal
+import sys
+from types import ModuleType
 
 import pytest
 import toy
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from traitlets.config import Config
 
-from reviewlib import compare
+from reviewlib import papers
+from reviewlib.evidence.make import make
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,9 +32,47 @@ def own_cache(tmp_path_factory, monkeypatch):
     return folder
 
 
+class Module:
+    """Stands in for a paper's study.py; a new copy each time, so that fingerprints are replayed."""
+
+    def __init__(self, study):
+        self._study = study
+
+    @property
+    def STUDY(self):
+        return copy.copy(self._study)
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    """An empty shelf in place of the book's papers; return what puts a study on it."""
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    monkeypatch.setattr(papers, "__path__", [str(folder)])
+
+    def put(study):
+        (folder / study.name).mkdir(exist_ok=True)
+        for file in ("__init__.py", "study.py"):
+            (folder / study.name / file).touch()
+        monkeypatch.setitem(sys.modules, f"{papers.__name__}.{study.name}.study", Module(study))
+
+    return put
+
+
 @pytest.fixture(scope="module")
 def record(tmp_path_factory):
     """The record of the toy study, run in a cache of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        return compare.run_study(toy.study(), toy.TINY)
+        return make(toy.study(), toy.TINY)
+
+
+@pytest.fixture
+def shown(tmp_path_factory, monkeypatch):
+    """Return what was displayed so far, each thing by MIME type, as a notebook would get it."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
+    options = Config({"HistoryManager": {"enabled": False}})
+    InteractiveShell.instance(config=options, user_module=ModuleType("shown"))
+    with capture_output(stdout=False, stderr=False) as captured:
+        yield lambda: [output.data for output in captured.outputs]
+    InteractiveShell.clear_instance()

@@ -2,9 +2,7 @@
 
 import io
 import json
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from sphinx.application import Sphinx
@@ -69,18 +67,24 @@ def executed(text=TEXT, picture=None):
     return json.dumps(notebook)
 
 
-def build(root, ledger, copies):
+def build(root, rows, copies, *, top="", ledger=None, **more):
     """Build a book with one chapter for every copy; return its pages and Sphinx's warnings.
 
     Args:
-        root: an empty folder.
-        ledger: stands in for that of the package.
+        root: where.
+        rows: of the ledger; None for those of the papers' records.
         copies: the text of each chapter's executed copy, None for a chapter that was not run.
+        top: Markdown above the front page.
+        ledger: Markdown of the ledger's page.
+        more: settings of Sphinx.
     """
     for folder in ("book", "notebooks", "_executed"):
-        (root / folder).mkdir()
-    (root / "book" / "index.md").write_text(INDEX)
-    (root / "book" / "ledger.md").write_text(LEDGER)
+        (root / folder).mkdir(exist_ok=True)
+    (root / "book" / "index.md").write_text(f"{top}\n{INDEX}")
+    (root / "book" / "ledger.md").write_text(ledger or LEDGER)
+    if rows is not None:
+        (root / "rows.json").write_text(json.dumps(rows))
+        more["verdicts"] = "rows.json"
     for name, copy in copies.items():
         (root / "notebooks" / f"{name}.ipynb").write_text(pairing.to_ipynb(TEXT))
         if copy:
@@ -88,19 +92,17 @@ def build(root, ledger, copies):
     warnings = io.StringIO()
     nocolor()
     settings = {
-        "extensions": ["myst_nb", "reviewlib.bookext"],
+        "extensions": ["myst_nb", "reviewlib.book.sphinx"],
         "root_doc": "book/index",
         "html_theme": "basic",
         "include_patterns": ["book/**", "notebooks/**"],
         "html_static_path": [str(STATIC)],
         "mathjax_path": "mathjax/tex-chtml.js",
         "nb_execution_mode": "off",
+        **more,
     }
     # each build registers the same nodes again
     with pytest.MonkeyPatch.context() as patch, docutils_namespace():
-        patch.setitem(
-            sys.modules, "reviewlib.ledger", SimpleNamespace(ledger=lambda data: ledger())
-        )
         patch.delenv("GITHUB_REPOSITORY", raising=False)
         Sphinx(
             srcdir=str(root),

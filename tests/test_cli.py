@@ -7,8 +7,12 @@ import pytest
 import toy
 from typer.testing import CliRunner
 
-from reviewlib import cli, engines, ledger, records, study, train
+from reviewlib import cli, papers, train
 from reviewlib.book import build, execute
+from reviewlib.evidence.store import BOOK, Store
+from reviewlib.evidence.validity import problems
+from reviewlib.trial import engines
+from reviewlib.trial.fingerprints import test_digest as digest_of_test
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -18,9 +22,14 @@ def call(*words):
 
 
 @pytest.fixture
-def toy_study(monkeypatch):
-    monkeypatch.setattr(study, "found", lambda: ["toy"])
-    monkeypatch.setattr(study, "find", lambda name: toy.study())
+def toy_study(shelf):
+    """Put the toy study on the shelf, alone; return what puts it there with other fields."""
+
+    def put(**changes):
+        shelf(toy.study(**changes))
+
+    put()
+    return put
 
 
 COMMANDS = ["list", "study", "verdicts", "execute", "build", "pair", "new", "check"]
@@ -37,10 +46,38 @@ def test_a_study_runs_writes_its_records_and_prints_where(toy_study, tmp_path):
     done = call("study", "toy", "--preset", "laptop", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
     assert done.stdout.strip() == str(tmp_path / "toy" / "laptop.json")
-    assert records.faults(records.load("toy", "laptop", tmp_path), toy.study()) == []
+    store = Store(tmp_path)
+    assert problems(store.load("toy", "laptop"), toy.study(), store) == []
 
 
-def test_verify_reruns_nothing_or_names_what_it_reran(toy_study, tmp_path, monkeypatch):
+QUICK = replace(toy.TINY, name="quick", trials=2, settings_from="laptop")
+
+
+def test_quick_searches_for_itself_before_there_are_records(toy_study):
+    toy_study(presets=(QUICK, toy.TINY))
+    done = call("study", "toy", "--preset", "quick")
+    assert done.exit_code == 0, done.output
+    trials = BOOK.load("toy", "quick").trials
+    assert len(trials) == 2 * 2 * 2 and trials["chosen"].sum() == 2 * 2  # arms, conditions, trials
+
+
+def test_a_trial_run_saves_nothing_and_says_what_ran_and_what_presets_would_cost(
+    toy_study, own_cache
+):
+    long = replace(toy.TINY, name="laptop", steps=1000 * QUICK.steps)
+    toy_study(presets=(QUICK, long))
+    done = call("study", "toy", "--trial-run")
+    assert done.exit_code == 0, done.output
+    arms, costs = done.stdout.splitlines()[:4], done.stdout.splitlines()[4:]
+    places = [f"{where}, {arm}" for where in ("clean", "noise") for arm in ("sgd", "slow")]
+    assert [line.split(":")[0] for line in arms] == places
+    assert all(line.count("0.") >= 2 and line.endswith("s a run") for line in arms)
+    quick, laptop = (float(line.split()[2].replace(",", "")) for line in costs)
+    assert quick < 2 and laptop > 100 * quick
+    assert not BOOK.has("toy", "quick") and not list(own_cache.rglob("*.json"))
+
+
+def test_verify_reruns_nothing_or_names_what_it_reran(toy_study, tmp_path):
     words = ("study", "toy", "--preset", "laptop", "--out", str(tmp_path), "--verify")
     missing = call(*words)
     assert missing.exit_code == 1 and "there are no records at" in missing.stderr
@@ -52,10 +89,9 @@ def test_verify_reruns_nothing_or_names_what_it_reran(toy_study, tmp_path, monke
     def slower(model, config):
         return train.sgd(model, replace(config, momentum=config.momentum * config.momentum))
 
-    changed = toy.study(run=toy.broken(slower))
-    monkeypatch.setattr(study, "find", lambda name: changed)
+    toy_study(arms=toy.broken(slower))
     assert "rerun because they went stale: sgd, slow" in call(*words).stderr
-    assert records.load("toy", "laptop", tmp_path).provenance["verified"]["commit"]
+    assert Store(tmp_path).load("toy", "laptop").provenance["verified"]["commit"]
 
 
 def test_several_jobs_mean_processes_unless_an_engine_is_named(toy_study, tmp_path, monkeypatch):
@@ -73,11 +109,11 @@ def test_several_jobs_mean_processes_unless_an_engine_is_named(toy_study, tmp_pa
     assert call("study", "toy", "--engine", "slurm").exit_code == 2
 
 
-def test_an_interrupted_study_says_how_to_go_on(toy_study, monkeypatch, tmp_path):
-    def interrupted(*_, **__):
+def test_an_interrupted_study_says_how_to_go_on(toy_study, tmp_path):
+    def interrupted(run):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("reviewlib.compare.run_study", interrupted)
+    toy_study(arms=tuple(replace(arm, train=interrupted) for arm in toy.ARMS))
     done = call("study", "toy", "--preset", "laptop", "--out", str(tmp_path))
     assert done.exit_code == 130 and "the same command goes on from here" in done.stderr
 
@@ -105,8 +141,17 @@ CLAIM_KEYS = {
 }  # fmt: skip
 
 
-def test_verdicts_as_json_have_what_other_tools_rely_on():
-    done = call("verdicts", "--json")
+@pytest.fixture(scope="module")
+def of_the_book(tmp_path_factory):
+    """What two commands print of the book's own papers, whose fingerprints are replayed once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        return {command: call(command, "--json") for command in ("verdicts", "list")}
+
+
+@pytest.mark.slow  # replays the fingerprints of all papers
+def test_verdicts_as_json_have_what_other_tools_rely_on(of_the_book):
+    done = of_the_book["verdicts"]
     rows = json.loads(done.stdout)
     assert done.exit_code == 0 and len(rows) > 10
     assert all(row.keys() >= CLAIM_KEYS for row in rows)
@@ -118,16 +163,17 @@ def test_verdicts_without_valid_records_fail(toy_study):
     assert json.loads(done.stdout)[0]["stale"] is True
 
 
-def test_the_list_as_json_has_what_other_tools_rely_on():
-    rows = json.loads(call("list", "--json").stdout)
-    assert [row["paper"] for row in rows] == study.found()
+@pytest.mark.slow  # replays the fingerprints of all papers
+def test_the_list_as_json_has_what_other_tools_rely_on(of_the_book):
+    rows = json.loads(of_the_book["list"].stdout)
+    assert [row["paper"] for row in rows] == papers.found()
     for row in rows:
         assert {"quick", "laptop"} <= set(row["presets"])
         assert 0 < row["quick_seconds"] <= 45 and row["title"]
 
 
-def test_an_unwritable_place_is_named_before_anything_runs(toy_study, monkeypatch, tmp_path):
-    monkeypatch.setattr("reviewlib.compare.run_study", lambda *_, **__: pytest.fail("ran"))
+def test_an_unwritable_place_is_named_before_anything_runs(toy_study, tmp_path):
+    toy_study(arms=tuple(replace(arm, train=lambda run: pytest.fail("ran")) for arm in toy.ARMS))
     (tmp_path / "toy").write_text("a file where the folder should be")
     done = call("study", "toy", "--preset", "laptop", "--out", str(tmp_path))
     assert done.exit_code == 1 and "name another folder with --out" in " ".join(done.stderr.split())
@@ -196,10 +242,11 @@ def test_other_data_do_not_get_into_the_book_as_a_parameter():
         assert done.exit_code == 2 and "build --data" in done.output
 
 
-def test_verdicts_print_what_looks_like_markup_as_it_is(toy_study, monkeypatch):
-    row = dict.fromkeys(("commit", "mean", "lo", "hi", "n", "reason", "numerics"))
-    row |= {"paper": "toy", "claim": "[/x]", "preset": "laptop", "device": "[/y]"}
-    row |= {"verdict": "inconclusive", "stale": False, "metric": "accuracy", "scale": "difference"}
-    monkeypatch.setattr(ledger, "entries", lambda name: [row])
+def test_verdicts_print_what_looks_like_markup_as_it_is(toy_study, record):
+    claims = {"claims": (replace(toy.CLAIM, name="[/x]"),)}
+    toy_study(**claims)
+    stamp = digest_of_test(toy.study(**claims), toy.TINY)
+    BOOK.save(replace(record, test=stamp, provenance=record.provenance | {"device": "[/y]"}))
     done = call("verdicts")
+    assert done.exit_code == 0, done.output
     assert "[/x]" in done.output and "[/y]" in done.output

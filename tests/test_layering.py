@@ -1,4 +1,4 @@
-"""The import directions of the package; `contract.layering` has those of papers and notebooks."""
+"""The rooms stand in one order, and each imports only rooms to its left."""
 
 import ast
 import subprocess
@@ -7,48 +7,94 @@ from pathlib import Path
 
 import pytest
 
-from reviewlib import contract, drafts
+from reviewlib import sources
+from reviewlib.author.rules.files import NOTEBOOK_TOOLS
 
-SRC = Path(__file__).parents[1] / "src" / "reviewlib"
-STUDY_FREE = (
-    *("train", "stages", "replicas", "ragged", "watch", "models", "storage"),
-    *(str(path.relative_to(SRC).with_suffix("")) for path in sorted(SRC.glob("data/**/*.py"))),
+SRC = sources.PACKAGE
+# Rooms in one line may import each other.
+ROOMS = (
+    ("storage", "sources"),
+    ("data",),
+    ("train",),
+    ("trial",),
+    ("evidence",),
+    ("page",),
+    ("book",),
+    ("author", "terminal", "options", "cli", "__main__"),
 )
+ORDER = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
+# A paper stands on the page: its figures draw, the rest of it must run on a bare GPU box.
+PAPER, DRAWS = ORDER["trial"], ORDER["page"]
+FILES = sorted(path.relative_to(SRC) for path in SRC.rglob("*.py"))
 
 
-def imported(path: Path) -> set[str]:
-    """Return every module that a file imports, at any depth of the file."""
-    return set(drafts.imports(ast.parse(path.read_text(encoding="utf8"))))
+def place_of(file: Path) -> int:
+    """Return how far to the right a file stands."""
+    if file.parts[0] == "papers":
+        return DRAWS if file.name == "figures.py" else PAPER
+    return ORDER[file.with_suffix("").parts[0]]
 
 
-def ours(path: Path) -> set[str]:
-    """Return the modules of this package that a file imports, without the package's name."""
-    names = {name.split(".", 1)[1] for name in imported(path) if name.startswith("reviewlib.")}
-    return {name.split(".")[0] for name in names}
+def wrong(file: Path, text: str) -> list[str]:
+    """Return what a file must not import: rooms to its right, and papers from the harness."""
+    names = [
+        name.split(".")
+        for name in sources.imports(ast.parse(text))
+        if name.startswith("reviewlib.")
+    ]
+    right = [".".join(name) for name in names if ORDER.get(name[1], -1) > place_of(file)]
+    papers = [".".join(name) for name in names if name[1] == "papers" and len(name) > 3]
+    return right + (papers if file.parts[0] != "papers" else [])
 
 
-@pytest.mark.parametrize("module", STUDY_FREE)
-def test_the_loop_and_the_data_know_nothing_of_studies(module):
-    assert ours(SRC / f"{module}.py") <= set(STUDY_FREE) | {"data"}
+@pytest.mark.parametrize("file", [file for file in FILES if len(file.parts) > 1], ids=str)
+def test_a_file_imports_only_rooms_to_its_left(file):
+    assert wrong(file, (SRC / file).read_text(encoding="utf8")) == []
 
 
-@pytest.mark.parametrize("module", ["stats", "verdicts"])
-def test_statistics_know_nothing_of_torch(module):
-    code = f"import sys, reviewlib.{module}; sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize("room", [room for rooms in ROOMS[:-1] for room in rooms])
+def test_an_import_from_the_next_room_is_noticed(room):
+    for other in ROOMS[ORDER[room] + 1]:
+        text = f"def f():\n    from reviewlib.{other} import x"
+        assert wrong(Path(room, "new.py"), text)
+
+
+@pytest.mark.parametrize("room", ORDER)
+def test_a_paper_in_the_harness_is_noticed(room):
+    assert wrong(Path(room, "new.py"), "from reviewlib.papers.sam.method import SAM")
+
+
+def test_a_papers_study_draws_nothing_and_its_figures_do():
+    text = "from reviewlib.page.drawing import panels"
+    assert wrong(Path("papers/new/study.py"), text)
+    assert wrong(Path("papers/new/figures.py"), text) == []
+
+
+def test_every_file_has_a_room():
+    rooms = {*ORDER, "papers", "__init__"}
+    assert {file.with_suffix("").parts[0] for file in FILES} <= rooms
+
+
+def test_the_evidence_imports_no_torch_itself():
+    for file in FILES:
+        if file.parts[0] == "evidence":
+            tree = ast.parse((SRC / file).read_text(encoding="utf8"))
+            assert "torch" not in {name.split(".")[0] for name in sources.imports(tree)}, file
+
+
+@pytest.mark.parametrize("module", ["stats", "contrasts", "verdicts", "units", "history"])
+def test_statistics_and_verdicts_load_no_torch(module):
+    code = f"import sys, reviewlib.evidence.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-@pytest.mark.parametrize("path", sorted(SRC.glob("*.py")), ids=lambda path: path.stem)
-def test_the_harness_imports_no_paper(path):
-    assert not any(name.startswith("reviewlib.papers.") for name in imported(path))
-
-
 def test_a_study_needs_no_notebook_tools():
+    tools = set(NOTEBOOK_TOOLS) - {"reviewlib.book"}  # the command line reads its limits there
     code = (
-        "import sys, reviewlib.compare, reviewlib.cli, reviewlib.contract\n"
-        "from reviewlib import study\n"
-        "[study.find(name) for name in study.found()]\n"
-        f"sys.exit(', '.join({set(contract.NOTEBOOK_TOOLS)} & set(sys.modules)) or 0)"
+        "import sys, reviewlib.evidence.make, reviewlib.cli, reviewlib.author.rules\n"
+        "from reviewlib import papers\n"
+        "[papers.find(name) for name in papers.found()]\n"
+        f"sys.exit(', '.join({tools} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

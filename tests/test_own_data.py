@@ -11,9 +11,15 @@ from images import cifar_archive, digits, noise, photos
 from PIL import Image
 from typer.testing import CliRunner
 
-from reviewlib import chapter, cli, compare, data, records, runs, study
+from reviewlib import cli, data, papers
 from reviewlib.book import private
 from reviewlib.data import DataError, datasets
+from reviewlib.evidence.record import RecordError
+from reviewlib.evidence.store import store_on
+from reviewlib.page.agreement import evidence
+from reviewlib.page.chapter import open_chapter
+from reviewlib.papers.sam.study import STUDY as SAM
+from reviewlib.trial.other_data import TRAINING_BATCHES, resize
 
 
 @pytest.fixture
@@ -32,12 +38,12 @@ def archive(tmp_path, monkeypatch):
 def test_sizes_shrink_to_the_data_and_a_preset_tunes_for_itself(folder):
     preset = replace(toy.TINY, train=99, batch_size=5, seeds=2, settings_from="laptop")
     found = data.load(str(folder))
-    size = compare.resize(preset, name=str(folder))
+    size = resize(preset, name=str(folder))
     there = len(found.development.train)
     assert size.train == there // 5 * 5 < 99
     assert size.validation == len(found.development.validation) < 40
-    assert (size.data, size.side, size.settings_from) == (found.name, 7, None)
-    assert compare.resize(preset, name=preset.data) == preset
+    assert (size.data, size.image_size, size.settings_from) == (found.name, 7, None)
+    assert resize(preset, name=preset.data) == preset
 
 
 @pytest.mark.parametrize(
@@ -50,26 +56,24 @@ def test_sizes_shrink_to_the_data_and_a_preset_tunes_for_itself(folder):
 def test_too_small_data_are_told_how_many_are_needed(folder, changes, message):
     preset = replace(toy.TINY, batch_size=5, seeds=2)
     with pytest.raises(DataError, match=message):
-        compare.resize(replace(preset, **changes), name=str(folder))
+        resize(replace(preset, **changes), name=str(folder))
 
 
 def test_no_arm_is_given_fewer_images_than_a_resized_preset_leaves_for_a_batch():
-    shares = [arm.share for name in study.found() for arm in study.find(name).arms]
-    assert min(shares) * compare.TRAINING_BATCHES >= 1
+    arms = [arm for name in papers.found() for arm in papers.find(name).arms]
+    assert min(arm.train_fraction for arm in arms) * TRAINING_BATCHES >= 1
 
 
 # A study and a page on other data
 
 
 @pytest.fixture
-def toy_on_digits(tmp_path, monkeypatch, own_cache):
+def toy_on_digits(tmp_path, monkeypatch, own_cache, shelf):
     """The toy study in place of the book's, and 400 digits as PNG files."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     quick = replace(toy.TINY, name="quick", settings_from="laptop")
     huge = replace(toy.TINY, name="gpu", batch_size=500)
-    of = toy.study(presets=(quick, toy.TINY, huge))
-    monkeypatch.setattr(study, "found", lambda: ["toy"])
-    monkeypatch.setattr(study, "find", lambda name: of)
+    shelf(toy.study(presets=(quick, toy.TINY, huge)))
     return digits(tmp_path / "digits", 400)
 
 
@@ -78,10 +82,11 @@ def run(*words):
     return done.exit_code, done.output
 
 
+@pytest.mark.slow  # reads images, runs a study
 def test_records_on_other_data_are_kept_apart_and_found_again(toy_on_digits, tmp_path):
-    page = chapter.open_chapter("toy", data=str(toy_on_digits))
-    with pytest.raises(records.RecordError, match="study toy --data .*digits --preset laptop"):
-        page.evidence()
+    page = open_chapter("toy", data=str(toy_on_digits))
+    with pytest.raises(RecordError, match="study toy --data .*digits --preset laptop"):
+        _ = page.record
     code, output = run("study", "toy", "--preset", "laptop", "--data", toy_on_digits)
     assert code == 0, output
     (path,) = (tmp_path / "share").rglob("*.json")
@@ -89,19 +94,20 @@ def test_records_on_other_data_are_kept_apart_and_found_again(toy_on_digits, tmp
     assert path.parts[-3].startswith("digits-") and path.parts[-2:] == ("toy", "laptop.json")
     assert str(path) in output.splitlines()
 
-    page = chapter.open_chapter("toy", data=str(toy_on_digits))
+    page = open_chapter("toy", data=str(toy_on_digits))
     assert page.record.data["checksum"] == data.load(str(toy_on_digits)).checksum
-    assert "**Other data than the book's:**" in page.evidence().data
-    assert "Other data than the book&#x27;s: " in page.verdict_table().data
+    said = evidence(page.record, [], page.store.data)
+    assert said.startswith("**Other data than the book's:**") and "digits" in said
+    assert "Other data than the book&#x27;s: " in page.contrasts("better").data
     assert page.verdicts["better"].verdict
     assert [preset.name for preset in page.study.presets] == ["quick", "laptop"]
 
 
 def test_a_changed_folder_has_no_records_yet(toy_on_digits):
-    before = records.folder_on(data.load(str(toy_on_digits)))
+    before = store_on(data.load(str(toy_on_digits)))
     Image.fromarray(noise(5, 8, 8)).save(toy_on_digits / "3" / "new.png")
     datasets._load.cache_clear()
-    assert records.folder_on(data.load(str(toy_on_digits))) != before
+    assert store_on(data.load(str(toy_on_digits))) != before
 
 
 def test_a_private_book_has_its_own_folder_and_only_chapters_with_evidence(
@@ -131,7 +137,7 @@ def test_a_private_book_has_its_own_folder_and_only_chapters_with_evidence(
 def test_quick_on_other_data_takes_no_settings_from_the_book(toy_on_digits):
     code, output = run("study", "toy", "--preset", "quick", "--data", toy_on_digits)
     assert code == 0, output
-    record = records.load("toy", "quick", records.folder_on(data.load(str(toy_on_digits))))
+    record = store_on(data.load(str(toy_on_digits))).load("toy", "quick")
     assert "settings_from" not in record.preset
 
 
@@ -150,15 +156,13 @@ def test_what_cannot_be_done_with_the_data_is_one_clear_error(toy_on_digits, wor
 
 
 @pytest.fixture
-def brief_sam(tmp_path, monkeypatch):
+def brief_sam(tmp_path, shelf, monkeypatch):
     """Return what makes two arms of SAM's quick study its only preset, at 20 steps."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
-    monkeypatch.setattr(runs, "fingerprint", lambda *_: {})  # of the book's data, and slow
 
     def shorten(**sizes):
-        of = study.find("sam")
-        few = replace(of.preset("quick"), steps=20, arms=("sgd", "sam"), **sizes)
-        monkeypatch.setattr(study, "find", lambda name: replace(of, presets=(few,)))
+        few = replace(SAM.preset("quick"), steps=20, arms=("sgd", "sam"), **sizes)
+        shelf(replace(SAM, presets=(few,)))
 
     return shorten
 
@@ -168,6 +172,7 @@ def written(tmp_path):
     return json.loads(path.read_text())
 
 
+@pytest.mark.slow  # trains SAM
 def test_sam_runs_on_digits(tmp_path, brief_sam, own_cache):
     brief_sam()
     code, output = run("study", "sam", "--data", digits(tmp_path / "digits"))
@@ -178,10 +183,11 @@ def test_sam_runs_on_digits(tmp_path, brief_sam, own_cache):
     assert max(row["accuracy"] for row in record["rows"]) > 0.3
 
 
+@pytest.mark.slow  # trains SAM
 def test_sam_runs_on_an_archive_of_cifar(tmp_path, brief_sam, archive):
     brief_sam(batch_size=10, train=80, validation=10, seeds=2)
     code, output = run("study", "sam", "--data", "cifar10")
     assert code == 0, output
     record = written(tmp_path)
-    assert (record["data"]["name"], record["preset"]["side"]) == ("cifar10", 16)
-    assert len(record["rows"]) == 2 * 2 * 2  # arms, cells, seeds
+    assert (record["data"]["name"], record["preset"]["image_size"]) == ("cifar10", 16)
+    assert len(record["rows"]) == 2 * 2 * 2  # arms, conditions, seeds

@@ -1,69 +1,72 @@
 """A study small enough to run in a fraction of a second, with two arms that really train."""
 
+from dataclasses import replace
 from functools import partial
 
-from reviewlib import models, train
-from reviewlib.study import Arm, Cell, Claim, Knob, Preset, Study
+from reviewlib import train
+from reviewlib.trial.arms import Arm, Condition, Hyperparameter
+from reviewlib.trial.claims import Claim
+from reviewlib.trial.declare import training
+from reviewlib.trial.study import Preset, Study
 
 TINY = Preset("laptop", "fashion-mnist-subset", 7, 60, 40, 20, 4, 3, 1, 3)
-ARMS = (
-    Arm("sgd", "SGD", "baseline", ("lr",), "the baseline"),
-    Arm("slow", "Half the momentum", "method", ("lr", "damping"), "the method", {"momentum": 0.45}),
+CLEAN = Condition("clean", "clean labels", stack=4)
+NOISE = Condition("noise", "wrong labels", 0.4)
+CONDITIONS = (CLEAN, NOISE)
+
+
+def net(run):
+    return train.models.mlp(run.sample.train, run.sample.classes, 4)
+
+
+def trained(run, optimizer=train.sgd):
+    yield training(
+        run,
+        optimizer=optimizer,
+        lr=run["lr"] / (1 + run.get("damping", 0)),
+        momentum=run.get("momentum", 0.9),
+        eval_steps=(2, run.preset.steps),
+    )
+
+
+SGD = Arm("sgd", "SGD", "baseline", ("lr",), "the baseline", trained)
+SLOW = Arm(
+    "slow",
+    "Half the momentum",
+    "method",
+    ("lr", "damping"),
+    "the method",
+    trained,
+    {"momentum": 0.45},
 )
+ARMS = (SGD, SLOW)
 CLAIM = Claim(
     "better",
     "The method is better.",
     "nowhere",
     "gain",
     primary=True,
-    contrast=((1, "slow", "clean"), (-1, "sgd", "clean")),
+    contrast=(SLOW - SGD) @ CLEAN,
 )
-
-
-# Two controls, and a measure of the final models, for the tests that need them.
+# Two control arms, and a measure of the final models, for the tests that need them.
+AGAIN = replace(
+    SGD, name="again", label="SGD again", role="control", search_seed=1, conditions=(CLEAN,)
+)
+PART = replace(
+    SGD,
+    name="part",
+    label="SGD, half the data",
+    role="control",
+    train_fraction=0.5,
+    conditions=(NOISE,),
+)
 CONTROLLED = {
-    "arms": (
-        *ARMS,
-        Arm("again", "SGD again", "control", ("lr",), "other draws", search=1, cells=("clean",)),
-        Arm("part", "SGD, half the data", "control", ("lr",), "planted", share=0.5),
-    ),
-    "controls": (
-        Claim(
-            "tuned-twice",
-            "SGD is better than itself.",
-            "our control",
-            "gain",
-            primary=True,
-            contrast=((1, "sgd", "clean"), (-1, "again", "clean")),
-        ),
-        Claim(
-            "planted",
-            "More data help.",
-            "our control",
-            "gain",
-            primary=True,
-            contrast=((1, "sgd", "noise"), (-1, "part", "noise")),
-        ),
-    ),
+    "arms": (*ARMS, AGAIN, PART),
     "inspect": lambda model, sample: {
         "top_eigenvalue": model[2].weight.abs().max().item(),
         "rise_in_ball": float(len(sample.train)),
     },
 }
-
-
-def run(arm, settings, sample, preset, seed, sgd=train.sgd):
-    config = train.Config(
-        steps=preset.steps * arm.times,
-        batch_size=preset.batch_size,
-        lr=settings["lr"] / (1 + settings.get("damping", 0)),
-        momentum=settings.get("momentum", 0.9),
-        curve=(2, preset.steps),
-    )
-    model = train.initialized(lambda: models.mlp(sample.train, sample.classes, 4), seed)
-    return train.Training(
-        model, sample.train, config, seed, train.cross_entropy, sgd, sample.validation
-    )
 
 
 def study(**changes) -> Study:
@@ -73,11 +76,14 @@ def study(**changes) -> Study:
         "title": "A toy",
         "citation": "nobody",
         "arms": ARMS,
-        "knobs": (Knob("lr", 0.01, 0.1), Knob("damping", 0.0, 1.0, log=False)),
-        "cells": (Cell("clean", "clean labels", stack=4), Cell("noise", "wrong labels", 0.4)),
+        "hyperparameters": (
+            Hyperparameter("lr", 0.01, 0.1),
+            Hyperparameter("damping", 0.0, 1.0, log=False),
+        ),
+        "conditions": CONDITIONS,
         "presets": (TINY,),
         "claims": (CLAIM,),
-        "run": run,
+        "net": net,
         "evaluate": train.evaluate,
         "not_applicable": dict.fromkeys(
             ("baseline at equal cost", "simple", "placebo"), "it is a toy"
@@ -86,6 +92,6 @@ def study(**changes) -> Study:
     return Study(**fields | changes)
 
 
-def broken(optimizer):
-    """Return `run` with another optimizer: changed arithmetic, same declaration."""
-    return partial(run, sgd=optimizer)
+def broken(optimizer, arms=ARMS) -> tuple[Arm, ...]:
+    """Return the arms with another optimizer: changed arithmetic, same declaration."""
+    return tuple(replace(arm, train=partial(trained, optimizer=optimizer)) for arm in arms)

@@ -88,22 +88,22 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def wording(**options: Any) -> Any:
-    """Return a dataclass field that says something and defines nothing, so no digest covers it."""
-    return field(metadata={"wording": True}, **options)
+def undigested(**options: Any) -> Any:
+    """Return a dataclass field that no digest covers: words, or code that fingerprints cover."""
+    return field(metadata={"undigested": True}, **options)
 
 
 def meaning(value: Any) -> Any:
     """Return a value as JSON knows it; of a dataclass, only what it defines.
 
-    Fields of `wording` and fields at their default are left out, so that better words and new
+    `undigested` fields and fields at their default are left out, so that better words and new
     fields change no digest.
     """
     if is_dataclass(value):
         return {
             part.name: meaning(getattr(value, part.name))
             for part in fields(value)
-            if not part.metadata.get("wording") and getattr(value, part.name) != _default(part)
+            if not part.metadata.get("undigested") and getattr(value, part.name) != _default(part)
         }
     if isinstance(value, Mapping):
         return {str(key): meaning(part) for key, part in value.items()}

@@ -21,8 +21,8 @@ def site(tmp_path):
     return tmp_path
 
 
-def test_a_sound_site_has_no_faults(site):
-    assert check_site.faults(site) == []
+def test_a_sound_site_has_no_problems(site):
+    assert check_site.problems(site) == []
 
 
 @pytest.mark.parametrize(
@@ -42,18 +42,18 @@ def test_a_sound_site_has_no_faults(site):
         ('<object data="https://example.org/x.svg"></object>', "from another host"),
     ],
 )
-def test_each_kind_of_fault_is_found(site, html, message):
+def test_each_kind_of_problem_is_found(site, html, message):
     (site / "book" / "bad.html").write_text(html)
     (site.parent / "outside.html").write_text("")
-    (fault,) = check_site.faults(site)
-    assert fault.startswith("book/bad.html: ")
-    assert message in fault
+    (problem,) = check_site.problems(site)
+    assert problem.startswith("book/bad.html: ")
+    assert message in problem
 
 
-def test_an_empty_folder_is_a_fault(tmp_path):
-    assert check_site.faults(tmp_path)
+def test_an_empty_folder_is_a_problem(tmp_path):
+    assert check_site.problems(tmp_path)
 
 
 def test_pages_of_static_packages_are_not_ours(site):
     (site / "_static" / "demo.html").write_text('<a href="gone.html">x</a>')
-    assert check_site.faults(site) == []
+    assert check_site.problems(site) == []

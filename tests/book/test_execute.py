@@ -1,4 +1,4 @@
-"""Notebooks that run, raise, hang and die, each through papermill and a kernel."""
+"""Notebooks that run, raise, hang and die. Slow: each starts papermill and a kernel."""
 
 import json
 import signal
@@ -7,11 +7,12 @@ import sys
 import time
 
 import pytest
-from orphans import PARENT, gone, wait_for
+from orphans import gone, wait_for
 
 from reviewlib import sources
-from reviewlib.book import execute, failures, notebooks, pairing
+from reviewlib.book import execute, pairing
 
+pytestmark = pytest.mark.slow
 TOP = """# %% [markdown]
 # # Title
 
@@ -125,43 +126,38 @@ def test_unknown_names_are_refused_before_anything_runs(tmp_path):
     assert not (tmp_path / "_executed").exists()
 
 
-def test_a_notebook_that_takes_too_long_is_killed(tmp_path, monkeypatch):
+def test_a_notebook_that_takes_too_long_is_killed(tmp_path):
     notebook(tmp_path, "slow", ENDS["hangs"])
-    monkeypatch.setattr(execute, "_warm_font_cache", lambda: None)
     (outcome,) = execute.execute(tmp_path, seconds=0.2)
     assert outcome.seconds < 10
     assert outcome.error == "notebook slow: before the first cell: took more than 0.2 s"
 
 
-@pytest.mark.parametrize(
-    ("code", "message", "cell"),
-    [(0, "the cell was never run", 3), (-9, "papermill ended with -9: Executing Cell 4---", 3)],
-)
-def test_a_run_without_an_error_output_is_not_taken_for_success(tmp_path, code, message, cell):
-    notebook(tmp_path, "a", ENDS["fine"])
-    source = notebooks.read(tmp_path / "notebooks" / "a.ipynb")
-    source["cells"][1]["execution_count"] = 1
-    log, copy = tmp_path / "log", tmp_path / "copy.ipynb"
-    copy.write_text(json.dumps(source) if code == 0 else '{"cel')
-    log.write_text("Executing Cell 4---\n\n")
-    fault = failures.Run(source, True, log, copy).fault(code, 1, 1)
-    assert (fault.cause, fault.cell) == (message, cell)
+PID = "# %%\nfrom pathlib import Path\n\nPath(f'{os.getpid()}.pid').touch()\n"
 
 
-def test_sigterm_ends_the_kernels_too(tmp_path):
-    for name in "ab":
-        notebook(tmp_path, name, ENDS["fine"])
-    program = (
-        "import sys\n"
-        "from reviewlib.book import execute\n"
-        "execute._warm_font_cache = lambda: None\n"
-        f"execute._papermill = lambda *_: [sys.executable, '-c', {PARENT!r}]\n"
-        f"execute.execute({str(tmp_path)!r}, jobs=1)\n"
-    )
+def running(root):
+    """Execute notebooks a and b, one after the other; return the process and a's kernel."""
+    program = f"from reviewlib.book import execute; execute.execute({str(root)!r}, jobs=1)"
     process = subprocess.Popen([sys.executable, "-c", program])
-    log = tmp_path / "_executed" / "a.log"
-    assert wait_for(lambda: log.exists() and log.read_text().endswith("\n"), 20)
+    assert wait_for(lambda: list((root / "notebooks").glob("*.pid")), 60)
+    (path,) = (root / "notebooks").glob("*.pid")
+    return process, int(path.stem)
+
+
+def test_sigterm_ends_the_kernel_and_starts_no_other_notebook(tmp_path):
+    for name in "ab":
+        notebook(tmp_path, name, PID + ENDS["hangs"])
+    process, kernel = running(tmp_path)
     process.terminate()
     assert process.wait(10) == 128 + signal.SIGTERM
-    assert wait_for(lambda: gone(int(log.read_text())))
+    assert wait_for(lambda: gone(kernel))
     assert not (tmp_path / "_executed" / "b.log").exists()
+
+
+def test_a_worker_whose_runner_was_killed_ends_at_its_next_cell(tmp_path):
+    notebook(tmp_path, "a", PID + 100 * "\n# %%\nimport time\n\ntime.sleep(0.5)\n")
+    process, kernel = running(tmp_path)
+    process.kill()
+    process.wait()
+    assert wait_for(lambda: gone(kernel))

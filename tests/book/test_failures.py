@@ -1,7 +1,7 @@
 """What can go wrong under the runner, provoked for real, through the command line.
 
 In each case the others finish, one line names notebook, cell and cause, the exit code is not zero,
-no kernel is left, and the last good copies and the last good book stay.
+no kernel is left, and the last good copies and the last good book stay. Slow: each starts kernels.
 """
 
 import json
@@ -16,6 +16,7 @@ import smallbook
 from disks import mounted
 from orphans import gone, wait_for
 
+pytestmark = pytest.mark.slow
 PID = "import os, pathlib\npathlib.Path(f'{os.getpid()}.pid').touch()"
 HANG = "import time\n\ntime.sleep(600)"
 MEMORY = """import resource
@@ -31,10 +32,11 @@ except OSError:
     print("x" * 2**20)"""
 STALE = """from dataclasses import replace
 
-from reviewlib import chapter, study
+from reviewlib import papers
+from reviewlib.page.chapter import Chapter
 
-of = replace(study.find("sam"), numerics=99)
-chapter.Chapter(of, of.preset("quick"), "cpu").evidence()"""
+of = replace(papers.find("sam"), results_version=99)
+Chapter(of, of.preset("quick"), "cpu").record"""
 TRUNCATED = """import os
 from pathlib import Path
 
@@ -51,6 +53,7 @@ BROKEN = {
     "raises": ("raise OSError('no such thing\\nsecond line')", "OSError: no such thing"),
     "killed": ("os.kill(os.getpid(), 9)", r"the kernel died \(out of memory\?\)"),
     "imitates": (IMITATES, r"the kernel died \(out of memory\?\)"),
+    "alone": ("os.kill(os.getppid(), 9)\n" + HANG, "its process ended with -9"),
     "memory": (MEMORY, "MemoryError"),
     "stale": (STALE, "RecordError: study sam has no valid records: .* are stale: .*"),
     "truncated": (TRUNCATED, "DataError: .*/data/train-images-idx3-ubyte .*"),
@@ -240,6 +243,7 @@ def test_a_missing_kernel_is_named(tmp_path):
     assert code == 1
     assert lines[0].startswith("error: notebook good: before the first cell: ")
     assert lines[0].endswith("No such file or directory: '/no/kernel'")
+    assert any(line.startswith("FileNotFoundError") for line in lines[1:])
 
 
 @pytest.fixture
@@ -261,7 +265,10 @@ def test_a_disk_that_fills_up_costs_no_finished_notebook(tmp_path, disk):
     smallbook.write(tmp_path, {"a": ["1"], "b": [PID, FILL]})
     code, rows, lines = call(tmp_path, "execute", "--jobs", "1")
     assert (code, states(rows)) == (1, {"a": "executed", "b": "failed"})
-    assert lines[0].startswith("error: notebook b, cell 2: no space left on the disk of ")
+    assert lines[0].startswith(
+        f"error: notebook b, cell 2: cannot write to {tmp_path / '_executed'}: "
+    )
+    assert lines[0].endswith("No space left on device")
     assert wait_for(lambda: all(map(gone, kernels(tmp_path))))
 
     (tmp_path / "notebooks" / "b.ipynb").unlink()

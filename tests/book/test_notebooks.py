@@ -19,8 +19,7 @@ NOTEBOOK = {
 @pytest.fixture
 def copy(tmp_path):
     path = tmp_path / "a.ipynb"
-    path.write_text(json.dumps(NOTEBOOK))
-    path.write_text(notebooks.cleaned(path, "key", {"n": "2"}))
+    path.write_text(notebooks.cleaned(json.dumps(NOTEBOOK), "key", {"n": "2"}))
     return path
 
 

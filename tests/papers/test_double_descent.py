@@ -7,9 +7,10 @@ import torch
 from sklearn.linear_model import LinearRegression, Ridge
 from torch.nn import functional as F
 
-from reviewlib import checklist, data, ragged, records, runs, stages, train
-from reviewlib.papers.double_descent import claims
-from reviewlib.papers.double_descent import study as trial
+from reviewlib import data, papers, train
+from reviewlib.evidence.checklist import checklist
+from reviewlib.evidence.store import BOOK
+from reviewlib.papers.double_descent import arms, claims
 from reviewlib.papers.double_descent.method import (
     RandomFeatures,
     effective_model_complexity,
@@ -18,10 +19,16 @@ from reviewlib.papers.double_descent.method import (
     ridge,
     threshold,
 )
+from reviewlib.papers.double_descent.study import inspect
 from reviewlib.papers.lottery_tickets import method as lottery
+from reviewlib.train import stacks as stacks_of_trainings
+from reviewlib.train.ragged import Ragged
+from reviewlib.trial.fingerprints import TINY
+from reviewlib.trial.procedures import complete
+from reviewlib.trial.runs import Run, draw, perform, stacks
 
-STUDY = trial.STUDY
-SMALL = replace(runs.TINY, steps=40)
+STUDY = papers.find("double_descent")
+SMALL = replace(TINY, steps=40)
 
 
 def problem(n=30, count=20, seed=0):
@@ -38,13 +45,18 @@ def random_net(features, n=40, inputs=12, seed=0):
     return RandomFeatures(inputs, features, g).fit(x, y, 4), x, y
 
 
-def sample(cell, seed=1_000_000, preset=SMALL):
-    return runs.draw(data.load(preset.data).development, preset, STUDY.cell(cell), seed)
+def sample(condition, seed=1_000_000, preset=SMALL):
+    return draw(data.load(preset.data).development, preset, STUDY.condition(condition), seed)
 
 
-def run_of(arm, cell, seed=1_000_000, preset=SMALL):
-    knobs = tuple((knob, 0.01) for knob in STUDY.arm(arm).knobs)
-    return runs.Run(STUDY.arm(arm), STUDY.cell(cell), knobs, seed, preset, "tuning")
+def run_of(arm, condition, seed=1_000_000, preset=SMALL):
+    settings = tuple((name, 0.01) for name in STUDY.arm(arm).search)
+    return Run(STUDY.arm(arm), STUDY.condition(condition), settings, seed, preset, "tuning")
+
+
+def first_of(arm, condition, given):
+    """The first training, or the solution, of an arm."""
+    return next(run_of(arm, condition).procedure(STUDY, given))
 
 
 @pytest.mark.parametrize("shape", [(30, 20), (20, 30), (25, 25)])
@@ -131,8 +143,8 @@ def test_least_squares_reject_single_precision():
 
 def test_wrong_labels_are_wrong_and_the_same_at_every_width():
     truth = sample("width-8-clean")
-    for cell in ("width-3-noisy", "width-256-noisy", "features-1-noisy", "kept-0.3-noisy"):
-        noisy = sample(cell)
+    for condition in ("width-3-noisy", "width-256-noisy", "features-1-noisy", "density-0.3-noisy"):
+        noisy = sample(condition)
         for split, true in ((noisy.train, truth.train), (noisy.validation, truth.validation)):
             assert torch.equal(split.images, true.images)
             assert (split.labels != true.labels).sum() == 0.2 * len(true)
@@ -141,56 +153,54 @@ def test_wrong_labels_are_wrong_and_the_same_at_every_width():
 
 def test_all_widths_and_seeds_are_one_ragged_batch_and_equal_runs_by_themselves(monkeypatch):
     made = []
-
-    class Counted(ragged.Ragged):
-        def __init__(self, models):
-            made.append(len(models))
-            super().__init__(models)
-
-    monkeypatch.setattr(ragged, "Ragged", Counted)
-    cells = [f"width-{width}-noisy" for width in claims.WIDTHS]
-    together = [run_of("penalty", cell, seed) for cell in cells for seed in (1_000_000, 1_000_001)]
-    (stack,) = runs.stacks(together)
+    monkeypatch.setattr(
+        stacks_of_trainings, "Ragged", lambda models: made.append(len(models)) or Ragged(models)
+    )
+    seeds = (1_000_000, 1_000_001)
+    together = [
+        run_of("penalty", f"width-{width}-noisy", seed) for width in arms.WIDTHS for seed in seeds
+    ]
+    (stack,) = stacks(together)
     ordered = [together[index] for index in stack]
-    rows = runs.perform(STUDY, ordered)
+    rows = perform(STUDY, ordered)
     assert made == [len(together)]
     for run, row in list(zip(ordered, rows, strict=True))[::5]:
-        (alone,) = runs.perform(STUDY, [run])
+        (alone,) = perform(STUDY, [run])
         assert row["nll"] == pytest.approx(alone["nll"], abs=1e-4)
         assert row["accuracy"] == pytest.approx(alone["accuracy"], abs=0.011)
-        assert row["cell"] == alone["cell"] == run.cell.name
+        assert row["condition"] == alone["condition"] == run.condition.name
     assert made == [len(together)]
 
 
 def test_a_run_of_random_features_uses_its_own_share_of_the_images():
     given = sample("samples-0.4-noisy")
-    described = run_of("plain", "samples-0.4-noisy").start(STUDY, given)
+    described = first_of("plain", "samples-0.4-noisy", given)
     net = described.solve()
     quarter = SMALL.train // 4
     assert net[-1].examples == round(0.4 * quarter)
     assert len(net[-1].directions) == quarter
-    seen = trial.inspect(net, given)
+    seen = inspect(net, given)
     assert seen == {"fitted": 1.0, "complexity": 1.0}
-    half = run_of("plain", "features-0.4-noisy").start(STUDY, given).solve()
-    assert trial.inspect(half, given)["complexity"] == pytest.approx(0.4)
-    assert trial.inspect(half, given)["fitted"] < 1
+    half = first_of("plain", "features-0.4-noisy", given).solve()
+    assert inspect(half, given)["complexity"] == pytest.approx(0.4)
+    assert inspect(half, given)["fitted"] < 1
 
 
 def test_the_penalty_reaches_the_closed_form_and_the_optimizer():
     given = sample("features-1-noisy")
     sizes = [
-        run_of(arm, "features-1-noisy").start(STUDY, given).solve()[-1].readout.norm()
+        first_of(arm, "features-1-noisy", given).solve()[-1].readout.norm()
         for arm in ("plain", "penalty")
     ]
     assert sizes[1] < sizes[0] / 2
-    described = [run_of(arm, "width-8-noisy").start(STUDY, given) for arm in ("plain", "penalty")]
+    described = [first_of(arm, "width-8-noisy", given) for arm in ("plain", "penalty")]
     assert [one.config.weight_decay for one in described] == [0.0, 0.01]
 
 
 def test_arms_and_cells_say_what_a_net_is_trained_with():
     given = sample("width-8-noisy")
     plain, sgd, cosine = (
-        run_of(arm, "width-8-noisy").start(STUDY, given) for arm in ("plain", "sgd", "cosine")
+        first_of(arm, "width-8-noisy", given) for arm in ("plain", "sgd", "cosine")
     )
     assert plain.optimizer is cosine.optimizer is train.adam and sgd.optimizer is train.sgd
     assert [one.config.schedule for one in (plain, sgd, cosine)] == [
@@ -198,65 +208,64 @@ def test_arms_and_cells_say_what_a_net_is_trained_with():
         "constant",
         "cosine",
     ]
-    short = run_of("plain", "steps-0.3-noisy").start(STUDY, given)
+    short = first_of("plain", "steps-0.3-noisy", given)
     assert (plain.config.steps, short.config.steps) == (40, 12)
-    assert plain.config.curve[-1] == 40
+    assert plain.config.eval_steps[-1] == 40
 
 
 def test_a_pruned_net_keeps_its_largest_weights_and_starts_again_from_the_first_ones():
-    run = run_of("pruned", "kept-0.3-noisy", preset=replace(SMALL, steps=1))
-    given = sample("kept-0.3-noisy")
-    plain = run_of("plain", f"width-{claims.PRUNED_WIDTH}-noisy").start(STUDY, given)
+    run = run_of("pruned", "density-0.3-noisy", preset=replace(SMALL, steps=1))
+    given = sample("density-0.3-noisy")
+    plain = first_of("plain", f"width-{arms.PRUNED_WIDTH}-noisy", given)
     first = lottery.weights(plain.model)
     first = {name: weight.clone() for name, weight in first.items()}
-    described = run.start(STUDY, given)
-    assert described.config.steps == 1
-    ((end,),) = stages.complete([described])
+    assert next(run.procedure(STUDY, given)).config.steps == 1
+    ((end,),) = complete([run.procedure(STUDY, given)])
     assert lottery.density(end.model) == pytest.approx(0.3, abs=1e-3)
     assert end.passes == 2 * SMALL.batch_size
     for name, weight in lottery.weights(end.model).items():
         kept = lottery.masks(end.model)[name].bool()
         assert (weight[~kept] == 0).all()
         # one step of Adam moves a weight by its learning rate at most
-        assert (weight - first[name])[kept].abs().max() <= trial.LR * 1.01
+        assert (weight - first[name])[kept].abs().max() <= arms.LR * 1.01
 
 
 def test_peak_and_minimum_stand_where_tuning_seeds_put_them():
-    trials = records.load("double_descent", "laptop").trials
-    scores = trials[trials["arm"] == "plain"].set_index("cell")["accuracy"]
+    trials = BOOK.load("double_descent", "laptop").trials
+    scores = trials[trials["arm"] == "plain"].set_index("condition")["accuracy"]
 
-    def by(knob, values):
-        return {value: scores[claims.cell_name(knob, value)] for value in values}
+    def by(what, values):
+        return {value: scores[arms.at(what, value).name] for value in values}
 
     def best(found, below):
         return max((v for v in found if v < below), key=found.get)
 
-    widths, features = by("width", claims.WIDTHS), by("features", claims.FEATURES)
-    samples = by("samples", claims.SAMPLES)
-    inner = [width for width in claims.WIDTHS if width > claims.BEST]
-    assert min(inner, key=widths.get) == claims.PEAK
-    assert best(widths, claims.PEAK) == claims.BEST
-    assert min(features, key=features.get) == claims.JUST
-    assert best(features, claims.JUST) == claims.FEW
-    assert best(samples, 1.0) == claims.SCARCE
-    pruned = trials[trials["arm"] == "pruned"].set_index("cell")["accuracy"]
-    assert pruned.idxmin() == claims.cell_name("kept", claims.SPARSE_PEAK)
+    widths, features = by("width", arms.WIDTHS), by("features", arms.FEATURES)
+    samples = by("samples", arms.SAMPLES)
+    inner = [width for width in arms.WIDTHS if width > arms.BEST]
+    assert min(inner, key=widths.get) == arms.PEAK
+    assert best(widths, arms.PEAK) == arms.BEST
+    assert arms.at("features", min(features, key=features.get)) == claims.JUST
+    assert arms.at("features", best(features, 1.0)) == claims.FEW
+    assert arms.at("samples", best(samples, 1.0)) == claims.SCARCE
+    pruned = trials[trials["arm"] == "pruned"].set_index("condition")["accuracy"]
+    assert pruned.idxmin() == arms.at("density", arms.SPARSE_PEAK).name
 
 
 def test_equal_tuning_is_asked_of_core_arms_alone():
-    record = records.load("double_descent", "laptop")
-    rules = checklist.checklist(STUDY, record).set_index("rule of the protocol")
+    record = BOOK.load("double_descent", "laptop")
+    rules = checklist(STUDY, record).set_index("rule of the protocol")
     assert rules.loc["4. Equal tuning", "here"] == "met"
-    assert rules.loc["4. Equal tuning", "because"].startswith("8 trials a core arm and cell")
+    assert rules.loc["4. Equal tuning", "because"].startswith("8 trials a core arm and condition")
     assert (record.trials["arm"] == "plain").sum() == len(names_of("plain"))
 
 
 def names_of(arm):
-    """The cells of the laptop preset that an arm is run in."""
-    cells = STUDY.cells_of(STUDY.preset("laptop"))
-    return [cell.name for cell in cells if STUDY.arm(arm) in STUDY.arms_in(cell)]
+    """The conditions of the laptop preset that an arm is run in."""
+    conditions = STUDY.conditions_of(STUDY.preset("laptop"))
+    return [each.name for each in conditions if STUDY.arm(arm) in STUDY.arms_in(each)]
 
 
 def test_the_quick_preset_trains_no_net():
     quick = STUDY.preset("quick")
-    assert {cell.split("-")[0] for cell in quick.cells} == {"features", "samples"}
+    assert {condition.split("-")[0] for condition in quick.conditions} == {"features", "samples"}

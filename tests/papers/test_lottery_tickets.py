@@ -9,9 +9,12 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import prune as torch_prune
 
-from reviewlib import data, runs, stages, study
+from reviewlib import data, papers
 from reviewlib.papers.lottery_tickets import method, variants
-from reviewlib.papers.lottery_tickets.study import equal_width, shares
+from reviewlib.papers.lottery_tickets.arms import MAIN, densities, equal_width
+from reviewlib.trial.fingerprints import TINY
+from reviewlib.trial.procedures import complete
+from reviewlib.trial.runs import Run, draw
 
 OPTIMIZERS = {
     "momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01),
@@ -361,8 +364,8 @@ def test_signs_are_the_tickets_and_magnitudes_are_fresh():
 
 
 def test_the_output_is_pruned_at_half_the_rate():
-    left = shares(nn.Sequential(nn.Linear(9, 8), nn.Linear(8, 7), nn.Linear(7, 2)), 0.25, 2)
-    assert left == {"0": 0.25, "1": 0.25, "2": pytest.approx(0.75**2)}
+    found = densities(nn.Sequential(nn.Linear(9, 8), nn.Linear(8, 7), nn.Linear(7, 2)), 0.25, 2)
+    assert found == {"0": 0.25, "1": 0.25, "2": pytest.approx(0.75**2)}
 
 
 def parameters(model):
@@ -373,58 +376,73 @@ def parameters(model):
 
 def test_the_small_net_has_as_many_parameters_as_the_ticket():
     model = nn.Sequential(nn.Linear(196, 100), nn.Linear(100, 33), nn.Linear(33, 10))
-    left = shares(model, 0.07, 5)
-    width = equal_width(model, left)
-    method.prune(model, variants.random_masks(model, left, torch.Generator()))
+    aim = densities(model, 0.07, 5)
+    width = equal_width(model, aim)
+    method.prune(model, variants.random_masks(model, aim, torch.Generator()))
     assert parameters(model) == pytest.approx(196 * width + width + 10 * width + 10, abs=104)
 
 
-def starts(arm, seeds=(0,), dtype=torch.float64):
-    """The first trainings of an arm in the main cell, each at its own learning rate."""
-    of, tiny = study.find("lottery_tickets"), replace(runs.TINY, train=100, steps=10)
+def procedures(arm, seeds=(0,), dtype=torch.float32, steps=10):
+    """The procedures of an arm in the main condition, each seed at its own learning rate."""
+    of, tiny = papers.find("lottery_tickets"), replace(TINY, train=100, steps=steps)
     development = data.load(tiny.data).development
+    of = replace(of, net=lambda run, net=of.net: net(run).to(dtype))
     found = []
     for seed in seeds:
         settings = (("lr", 0.01 + 0.005 * seed),)
-        run = runs.Run(of.arm(arm), of.cells[0], settings, seed, tiny, "tuning")
-        found.append(run.start(of, runs.draw(development, tiny, of.cells[0], seed)))
-        found[-1].model.to(dtype)
+        run = Run(of.arm(arm), MAIN, settings, seed, tiny, "tuning")
+        found.append(run.procedure(of, draw(development, tiny, MAIN, seed)))
     return found
 
 
 @pytest.mark.parametrize("arm", ["ticket", "random"])
-def test_a_stacked_chain_equals_the_solo_chain(arm):
-    seeds = 0, 1
-    for (one,), start in zip(stages.complete(starts(arm, seeds)), starts(arm, seeds), strict=True):
-        ((solo,),) = stages.complete([start])
-        assert one.passes == solo.passes
-        assert same(method.masks(one.model), method.masks(solo.model))
-        torch.testing.assert_close(one.losses, solo.losses, rtol=1e-8, atol=1e-8)
+def test_a_stacked_procedure_equals_the_one_alone(arm):
+    seeds, double = (0, 1), torch.float64
+    together = complete(procedures(arm, seeds, double))
+    for (one,), procedure in zip(together, procedures(arm, seeds, double), strict=True):
+        ((alone,),) = complete([procedure])
+        assert one.passes == alone.passes
+        assert same(method.masks(one.model), method.masks(alone.model))
+        torch.testing.assert_close(one.losses, alone.losses, rtol=1e-8, atol=1e-8)
 
 
 def test_the_ticket_costs_what_the_dense_net_at_equal_cost_does():
-    ((ticket,),) = stages.complete(starts("ticket"))
-    ((dense,),) = stages.complete(starts("dense-6x"))
+    ((ticket,),) = complete(procedures("ticket"))
+    ((dense,),) = complete(procedures("dense-6x"))
     assert ticket.passes == dense.passes
-    left = shares(ticket.model, 0.07, 5)
+    aim = densities(ticket.model, 0.07, 5)
     assert kept(ticket.model) == {
-        name: round(left[name] * mask.numel()) for name, mask in method.masks(ticket.model).items()
+        name: round(aim[name] * mask.numel()) for name, mask in method.masks(ticket.model).items()
     }
 
 
 def test_the_dense_net_and_the_ticket_share_start_and_final_order():
-    (dense,), (ticket,) = starts("dense"), starts("ticket")
+    ((dense,),) = procedures("dense")
+    (trainings,) = procedures("ticket")
+    ticket = next(trainings)
     assert same(method.weights(dense.model), method.weights(ticket.model))
-    orders = [ticket.seed]
-    while ticket:
-        (ticket,) = ticket.then(None) or (None,)
-        orders += [ticket.seed] if ticket else []
+    orders = [ticket.seed, *(training.seed for training in trainings)]
     assert len(set(orders)) == 6 and orders[-1] == dense.seed
 
 
 def test_reinitialized_nets_share_the_mask_and_nothing_else():
-    ends = stages.complete(starts("reinitialized", dtype=torch.float32))[0]
-    assert len(ends) == 3 and len({end.seed for end in ends}) == 1
+    ends = complete(procedures("reinitialized"))[0]
+    assert len(ends) == 3
     masks = [method.masks(end.model) for end in ends]
     assert same(masks[0], masks[1]) and same(masks[0], masks[2])
     assert not same(*(method.weights(end.model) for end in ends[:2]))
+
+
+def test_fine_tuning_goes_on_at_a_small_rate_and_rewinds_nothing():
+    (trainings,) = procedures("fine_tuned")
+    rates = []
+    for training in trainings:
+        rates.append((training.config.lr, training.config.schedule))
+        last = training
+    assert rates == [(0.01, "cosine"), *[(0.001, "constant")] * 5]
+    assert last.config.eval_steps[-1] == last.config.steps
+
+
+def test_a_ticket_rewound_late_trains_for_as_long_as_the_dense_net_in_all():
+    (trainings,) = procedures("rewound_late", steps=100)
+    assert [training.config.steps for training in trainings] == [3, *[97] * 6]

@@ -1,41 +1,31 @@
-"""The pictures of masks: one scale, and numbers for who cannot see them."""
-
-import numpy as np
+import matplotlib.pyplot as plt
 import pytest
-import toy
+import torch
 
-from reviewlib import chapter, figures
+from reviewlib import papers
+from reviewlib.evidence.store import BOOK
+from reviewlib.page import chapter
+from reviewlib.papers.lottery_tickets import figures
 
-PICTURES = {f"round {i}": np.full((3, 2), float(i)) for i in range(5)}
-PICTURES["round 4"][0, 0] = 0
-
-
-@pytest.fixture
-def shown(monkeypatch):
-    bundles = []
-    monkeypatch.setattr(figures, "display", lambda bundle, raw: bundles.append(bundle))
-    return bundles
+STUDY = papers.find("lottery_tickets")
 
 
-def test_images_stand_side_by_side_on_one_scale():
-    fig, table = figures.images(PICTURES, "connections")
-    drawn = [image for axis in fig.axes for image in axis.images]
-    assert [image.get_clim() for image in drawn] == [(0, 4)] * 5
-    assert [axis.get_title("left") for axis in fig.axes if axis.images] == list(PICTURES)
-    assert np.array_equal(drawn[4].get_array(), PICTURES["round 4"])
-    assert table.to_dict("records")[4] == {
-        "image": "round 4",
-        "mean": 3.333,
-        "least": 0,
-        "most": 4,
-        "at 0": 0.167,
-    }
+def test_connections_are_counted_by_pixel_and_relative_to_their_mean():
+    mask = torch.tensor([[1.0, 0, 1, 0], [1, 1, 1, 0], [1, 0, 1, 1]])  # (units, pixels)
+    found = figures.connections({"first": mask, "second": torch.ones(2, 3)})
+    assert found == pytest.approx(torch.tensor([[3.0, 1], [3, 1]]).numpy() / 2)
 
 
-def test_images_say_in_words_what_they_show(shown):
-    page = chapter.Chapter(toy.study(), toy.TINY, "cpu")
-    page.show_images(PICTURES, "connections", caption="Masks.")
-    (bundle,) = shown
-    assert bundle["text/plain"].startswith("Small images of connections: round 0 from 0 to 0; ")
-    assert "round 4 from 0 to 4" in bundle["text/plain"]
-    assert "Masks. Computed by this notebook." in bundle["text/html"]
+def test_sparsity_is_drawn_from_the_records_with_a_flat_line_for_the_dense_net(monkeypatch):
+    shown = []
+    monkeypatch.setattr(chapter, "show", lambda drawn, stamp: shown.append(drawn))
+    page = chapter.Chapter(STUDY, STUDY.preset("quick"), "cpu")
+    page.__dict__["_evidence"] = (BOOK.load("lottery_tickets", "laptop"), [])
+    figures.show_sparsity(page)
+    (drawn,) = shown
+    table = drawn.table.set_index(["line", "hidden layers' weights left, %"])
+    mean = "test accuracy, %, mean"
+    ticket = page.record.runs("ticket", "denser")["accuracy"].mean()
+    assert table.loc[("Ticket", 20.3), mean] == pytest.approx(100 * ticket, abs=0.01)
+    assert table.loc["Dense", mean].nunique() == 1 and len(table.loc["Dense"]) == 3
+    plt.close(drawn.fig)

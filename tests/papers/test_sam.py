@@ -9,9 +9,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from reviewlib import runs, study
-from reviewlib.papers.sam.method import SAM
+from reviewlib import papers
+from reviewlib.papers.sam import SAM, MSharpSAM
+from reviewlib.papers.sam.method import restored
 from reviewlib.papers.sam.placebo import RandomDirection
+from reviewlib.trial.fingerprints import TINY
+from reviewlib.trial.runs import Run, perform
 
 SGD = torch.optim.SGD
 OPTIONS = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}
@@ -196,7 +199,9 @@ def test_asam_does_not_see_a_rescaling_of_adjacent_layers():
             optimizer = SAM(net.parameters(), SGD, rho=0.5, adaptive=adaptive, lr=0.0)
             closure = closure_for(net, x, y)
             closure()
-            with torch.no_grad(), optimizer.perturbed():
+            w, e = optimizer.ascent()
+            with torch.no_grad(), restored(w):
+                torch._foreach_add_(w, e)
                 losses[adaptive, c] = F.cross_entropy(net(x), y).item()
                 perturbed = weights(net)
             e = differences(perturbed, weights(net))
@@ -208,6 +213,42 @@ def test_asam_does_not_see_a_rescaling_of_adjacent_layers():
     # ||e / |w|||_2 = rho: the length in units of each weight
     assert scaled_norms[True, 1.0] == pytest.approx(0.5, rel=1e-9)
     assert scaled_norms[True, 7.0] == pytest.approx(0.5, rel=1e-9)
+
+
+def test_each_replica_has_its_own_norm_and_rho():
+    # g = (3, 4) and (6, 8), split over two parameters; e = rho g / ||g||; the third has g = 0
+    slopes = torch.tensor([[3.0], [6.0], [0.0]]), torch.tensor([[[4.0]], [[8.0]], [[0.0]]])
+    w = [nn.Parameter(torch.zeros_like(slope)) for slope in slopes]
+    frozen = nn.Parameter(torch.ones(3, 2), requires_grad=False)
+    groups = [{"params": [frozen]}, {"params": w}]
+    rho, seen = torch.tensor([0.5, 5.0, 1.0]), []
+    optimizer = SAM(groups, SGD, rho=rho, norm_axis=1, lr=0.1)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = sum((a * b).flatten(1).sum(1) for a, b in zip(w, slopes, strict=True))
+        loss.sum().backward()
+        seen.append([p.detach().clone().flatten() for p in w])
+        return loss
+
+    assert optimizer.step(closure).shape == (3,)
+    torch.testing.assert_close(seen[1][0], torch.tensor([0.3, 3.0, 0.0]))
+    torch.testing.assert_close(seen[1][1], torch.tensor([0.4, 4.0, 0.0]))
+    assert torch.equal(frozen, torch.ones(3, 2))
+
+
+def test_sam_chunks_average_over_parts_that_leave_a_parameter_out():
+    w = [nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))]
+    optimizer = MSharpSAM(w, SGD, chunks=2, lr=1.0)
+
+    def closure(i, k):
+        optimizer.zero_grad()
+        loss = (4 * w[i]).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert [p.item() for p in w] == [-1.0, -1.0]  # 1 - 4 / 2: no gradient counts as 0
 
 
 def test_sam_chunks_average_the_gradients_of_the_parts():
@@ -225,7 +266,7 @@ def test_sam_chunks_average_the_gradients_of_the_parts():
         for j, (p, w) in enumerate(zip(reference.parameters(), start, strict=True)):
             mean[j] = mean[j] + p.grad / k
             p.data = w
-    optimizer = SAM(model.parameters(), SGD, rho=rho, chunks=k, lr=0.1)
+    optimizer = MSharpSAM(model.parameters(), SGD, rho=rho, chunks=k, lr=0.1)
     loss = optimizer.step(closure_for(model, x, y, seen))
     for p, w, g in zip(weights(model), start, mean, strict=True):
         torch.testing.assert_close(p, w - 0.1 * g, rtol=0, atol=1e-6)
@@ -249,7 +290,7 @@ def test_sam_chunks_work_when_gradients_are_zeroed_in_place():
             loss.backward()
             return loss
 
-        optimizer = SAM(model.parameters(), SGD, chunks=3, **OPTIONS)
+        optimizer = MSharpSAM(model.parameters(), SGD, chunks=3, **OPTIONS)
         for _ in range(3):
             optimizer.step(closure)
     assert_same_bits(*models)
@@ -452,7 +493,7 @@ def test_placebo_steps_along_the_gradient_at_the_random_point():
         torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("method", [SAM, RandomDirection])
+@pytest.mark.parametrize("method", [MSharpSAM, RandomDirection])
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
@@ -474,6 +515,25 @@ def test_sam_rejects_a_bad_rho_of_a_group():
     groups = [{"params": toy().parameters(), "rho": -0.5}]
     with pytest.raises(ValueError, match="rho must be non-negative and finite, got -0.5"):
         SAM(groups, SGD, lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "rho", "norm_axis", "message"),
+    [
+        ([(3, 2)], torch.tensor([0.1, -1.0, 0.1]), 1, "non-negative and finite, got .*-1.0"),
+        ([(3, 2)], torch.tensor([0.1, math.nan, 0.1]), 1, "non-negative and finite, got .*nan"),
+        ([(3, 2)], torch.ones(3), 0, r"share 0 first axes, got .*\[3\]"),
+        ([(3, 2)], torch.ones(2), 1, r"share 1 first axes, got .*\[2\]"),
+        ([(3, 2), (4, 2)], 0.1, 1, r"share 1 first axes, got .*\[4\]"),
+        ([(3, 2), (3,)], 0.1, 1, r"share 1 first axes, got .*\[\]"),
+        ([(3,)], 0.1, 1, r"share 1 first axes, got .*\[\]"),
+        ([(3, 2)], 0.1, -1, r"share -1 first axes"),
+    ],
+)
+def test_sam_rejects_a_stack_whose_shapes_or_rho_do_not_fit(shapes, rho, norm_axis, message):
+    params = [nn.Parameter(torch.ones(shape)) for shape in shapes]
+    with pytest.raises(ValueError, match=message):
+        SAM(params, SGD, rho=rho, norm_axis=norm_axis, lr=0.1)
 
 
 def test_sam_rejects_an_optimizer_instead_of_a_class():
@@ -517,18 +577,18 @@ def test_sam_survives_copying_and_pickling():
 
 
 def test_a_placebo_in_a_stack_is_refused_rather_than_turned_into_sam():
-    of = study.find("sam")
-    undeclared = replace(of.arm("random"), draws=False)
+    of = papers.find("sam")
+    undeclared = replace(of.arm("random"), stochastic=False)
     tiny = [
-        runs.Run(
+        Run(
             undeclared,
-            of.cell("noise"),
+            of.condition("noise"),
             (("lr", lr), ("weight_decay", 0.0), ("rho", 0.1)),
             seed,
-            runs.TINY,
+            TINY,
             "tuning",
         )
         for seed, lr in enumerate((0.1, 0.2))
     ]
-    with pytest.raises(ValueError, match="RandomDirection has no stacked form.*draws=True"):
-        runs.perform(of, tiny)
+    with pytest.raises(ValueError, match="RandomDirection has no stacked form.*stochastic=True"):
+        perform(of, tiny)

@@ -1,4 +1,4 @@
-"""Build the book from what the notebooks gave; a build that fails keeps the last good one."""
+"""Build the book from the executed notebooks; a build that fails keeps the last good one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from reviewlib.book import check_site, execute, freshness
 from reviewlib.book.execute import BOOK, Outcome
-from reviewlib.book.processes import Children, plain, sigterm_raises
+from reviewlib.book.failures import plain
+from reviewlib.book.processes import run, sigterm_raises
 
 BOOK_SECONDS = 600
 
@@ -27,21 +28,24 @@ def build(
     *,
     force: bool = False,
     report: execute.Report | None = None,
+    render: Callable[[Path, Path], list[str]] | None = None,
     **options: Any,
 ) -> Path:
-    """Run what changed, build the book cleanly, check the site; return its index.html.
+    """Execute what changed, build the book, check the site; return its index.html.
 
-    The build is skipped when nothing that it reads has changed.
+    The book is built from scratch, or not at all if nothing that it reads has changed.
 
     Args:
         root: folder of the book.
         names: notebooks to run; the pages of others keep what they show. None for all.
-        force: run and build even where nothing has changed.
+        force: execute and build even if nothing has changed.
         report: called with the outcome of each notebook, and of the book.
+        render: builds the pages from one folder into another and returns what is wrong with them,
+            one line a problem; `sphinx` by default.
         options: of `execute.execute`.
 
     Raises:
-        BuildError: a notebook failed, Sphinx warned, or a page has a fault. The last good
+        BuildError: a notebook failed, Sphinx warned, or a page has a problem. The last good
             _build/html is untouched; a failing build is left in _build.failed.
         ValueError: a name or a parameter is unknown.
     """
@@ -51,11 +55,13 @@ def build(
         outcomes = execute.execute(root, names, force=force, report=report, **options)
         if failed := [outcome for outcome in outcomes if outcome.state == "failed"]:
             raise BuildError("\n".join(outcome.error for outcome in failed))
-        return _book(root, force, tell)
+        return _book(root, force, tell, render or sphinx)
 
 
-def _book(root: Path, force: bool, tell: execute.Report) -> Path:
-    """Build the book from the executed copies, unless it stands already."""
+def _book(
+    root: Path, force: bool, tell: execute.Report, render: Callable[[Path, Path], list[str]]
+) -> Path:
+    """Build the book from the executed copies, unless it is up to date."""
     site = root / "_build" / "html"
     index, stamp = site / "index.html", site / ".inputs"
     _recover(site)
@@ -71,10 +77,10 @@ def _book(root: Path, force: bool, tell: execute.Report) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
     work.mkdir(parents=True)
     fresh = work / "_build" / "html"
-    if faults := _sphinx(root, work) or check_site.faults(fresh):
+    if problems := render(root, work) or check_site.problems(fresh):
         work.rename(failing)
-        cause = f"the book has faults; the failing build is in {failing.name}"
-        lines, seconds = "\n".join(faults), time.monotonic() - start
+        cause = f"the book has problems; the failing build is in {failing.name}"
+        lines, seconds = "\n".join(problems), time.monotonic() - start
         tell(Outcome(BOOK, "failed", seconds, cause=cause, traceback=lines))
         raise BuildError(f"{cause}\n{lines}")
     (fresh / ".inputs").write_text(inputs)
@@ -84,24 +90,34 @@ def _book(root: Path, force: bool, tell: execute.Report) -> Path:
     return index
 
 
-def _sphinx(root: Path, work: Path) -> list[str]:
-    """Build the book into a folder; return what Sphinx complained about, one line a fault."""
+def sphinx(root: Path, work: Path) -> list[str]:
+    """Build the book of one folder into another; return what Sphinx warned of, a line each."""
     program = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "build", str(root), "--path-output", str(work)]
     command += ["-W", "-n", "--keep-going"]
     log = work / "build.log"
     with sigterm_raises():
-        code = Children().run(command, log, BOOK_SECONDS)
+        code = run(command, log, BOOK_SECONDS)
+    return warnings(code, log.read_text(encoding="utf8", errors="replace"), root)
+
+
+def warnings(code: int | None, printed: str, root: Path) -> list[str]:
+    """Return what made jupyter-book fail, one line each.
+
+    Args:
+        code: its exit code, None if it was killed for taking too long.
+        printed: everything that it printed.
+        root: folder of the book, which is cut off the paths.
+    """
     if code is None:
         return [f"jupyter-book took more than {BOOK_SECONDS} s"]
     if code == 0:
         return []
-    text = plain(log.read_text(encoding="utf8", errors="replace"))
-    lines = text.replace(f"{root}{os.sep}", "").splitlines()
+    lines = plain(printed).replace(f"{root}{os.sep}", "").splitlines()
     marks = ("WARNING:", "ERROR:", "CRITICAL:", "Error:")
-    faults = [line for line in lines if any(mark in line for mark in marks)]
+    found = [line for line in lines if any(mark in line for mark in marks)]
     last = next((line for line in reversed(lines) if line.strip()), "no output")
-    return faults or [f"jupyter-book ended with {code}: {last}"]
+    return found or [f"jupyter-book ended with {code}: {last}"]
 
 
 def _swap(fresh: Path, site: Path) -> None:

@@ -1,6 +1,6 @@
-"""Check a built site: its links lead somewhere, its images are described, it loads nothing foreign.
+"""Check a built site: every link works, every image has alt text, nothing loads from another host.
 
-Sphinx checks the references that it makes itself; this looks at the pages that came out.
+Sphinx checks only the references that it makes itself.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class _Page(HTMLParser):
             self.bare_images.append(given.get("src", ""))
 
 
-def faults(site: Path) -> list[str]:
-    """Return one line for every fault of the pages under a folder; empty when there is none."""
+def problems(site: Path) -> list[str]:
+    """Return one line for every problem of the pages under a folder."""
     site = Path(site).resolve()
     files = [p for p in sorted(site.rglob("*.html")) if "_static" not in p.relative_to(site).parts]
     pages = {path: _Page(path.read_text(encoding="utf8")) for path in files}
@@ -58,8 +58,8 @@ def faults(site: Path) -> list[str]:
             if urlsplit(url).netloc:
                 found.append(f"{name}: loads {url} from another host")
         for url in sorted({*page.links, *page.loads}):
-            if fault := _broken(url, path, pages, site):
-                found.append(f"{name}: {fault}")
+            if problem := _broken(url, path, pages, site):
+                found.append(f"{name}: {problem}")
     return found
 
 
@@ -67,7 +67,7 @@ def _broken(url: str, path: Path, pages: dict[Path, _Page], site: Path) -> str |
     parts = urlsplit(url)
     if parts.scheme or parts.netloc:
         return None
-    # A leading slash would mean the root of the host, which is not the site's on GitHub Pages.
+    # On GitHub Pages the root of the host is not the root of the site.
     if parts.path.startswith("/"):
         return f"{url} starts at the root of the host"
     target = (path.parent / unquote(parts.path)).resolve() if parts.path else path

@@ -1,6 +1,6 @@
-"""Run the chapters with papermill, several at once, each into a copy under _executed/.
+"""Execute notebooks, several at once, each into a copy under _executed/.
 
-What did not change is not run again, and a notebook that fails keeps its last good copy.
+Unchanged notebooks are skipped, and a notebook that fails keeps its last good copy.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -21,21 +21,22 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from reviewlib import storage
-from reviewlib.book import failures, freshness, notebooks
+from reviewlib.book import freshness, notebooks
+from reviewlib.book.failures import Failure
 from reviewlib.book.notebooks import CELL_SECONDS, NOTEBOOK_SECONDS
-from reviewlib.book.processes import Children, sigterm_raises
+from reviewlib.book.processes import run, sigterm_raises
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
-BOOK = "book"  # the name of what is made from all notebooks
+BOOK = "book"  # stands for the whole book among the names of notebooks
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one notebook, or how far it is.
+    """The result of one notebook, or how far it is.
 
     Attributes:
         name: the notebook's name, without extension, or BOOK.
@@ -79,22 +80,21 @@ def execute(
     seconds: float = NOTEBOOK_SECONDS,
     report: Report | None = None,
 ) -> list[Outcome]:
-    """Run notebooks that changed into _executed/, several at once; a failed one stops no other.
+    """Execute the notebooks that changed; one that fails stops no other.
 
     Args:
         root: folder of the book.
         names: notebooks to run; None for all.
         jobs: how many run at once.
-        parameters: values for the notebooks' parameters cells, converted as papermill's `-p`
-            does ("3" becomes 3).
+        parameters: values for the notebooks' parameters cells; Python literals, or text.
         force: run unchanged ones too.
         cell_seconds: the most that one cell may take.
         seconds: the most that one notebook may take.
-        report: called, perhaps from several threads, whenever a notebook has got further.
+        report: called with each step of a notebook, from several threads.
 
     Raises:
-        ValueError: a name or a parameter is unknown; nothing has been run then.
-        OSError: _executed/ cannot be written or has no room; nothing has been run then.
+        ValueError: a name or a parameter is unknown; nothing has run then.
+        OSError: _executed/ cannot be written or has no room; nothing has run then.
     """
     root, parameters = Path(root).resolve(), dict(parameters or {})
     if jobs < 1:
@@ -119,14 +119,15 @@ def execute(
                 outcomes[path] = Outcome(path.stem, "unchanged", cells=len(source["cells"]))
         for outcome in outcomes.values():
             tell(outcome)
-        runner = _Runner(out, parameters, cell_seconds, seconds, tell, Children())
-        outcomes |= runner.run(changed, jobs)
+        if changed:
+            runner = _Runner(out, parameters, cell_seconds, seconds, tell)
+            outcomes |= runner.run(changed, jobs)
     return [outcomes[path] for path in paths]
 
 
 @contextmanager
 def alone(root: Path, report: Report) -> Iterator[None]:
-    """Keep other runners off a tree; wait for one that is there. May be nested.
+    """Lock a book's folder against other runners; wait for one that holds it. May be nested.
 
     Raises:
         OSError: _executed/ cannot be written or has no room.
@@ -158,91 +159,76 @@ def last_runs(root: Path) -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Runner:
-    """Runs notebooks into a folder under one set of limits."""
+    """Runs notebooks with the same parameters and limits."""
 
     out: Path
     parameters: Mapping[str, str]
     cell_seconds: int
     seconds: float
     tell: Report
-    children: Children
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, changed: Mapping[Path, tuple[dict, str]], jobs: int) -> dict[Path, Outcome]:
-        """Run notebooks, given with their keys, several at once."""
+        """Run notebooks, each given with its key, several at once."""
         outcomes: dict[Path, Outcome] = {}
-        if not changed:
-            return outcomes
         with sigterm_raises(), ThreadPoolExecutor(jobs) as pool:
-            _warm_font_cache()
-            futures = {}
             try:
-                futures |= {pool.submit(self._one, path, *of): path for path, of in changed.items()}
+                _warm_font_cache()
+                futures = {pool.submit(self._one, path, *of): path for path, of in changed.items()}
                 for future in as_completed(futures):
                     outcomes[futures[future]] = future.result()
                     self._note(future.result())
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                self.children.stop()
+                self.stop.set()  # what waits in the pool returns at once
                 raise
         return outcomes
 
     def _one(self, path: Path, notebook: dict[str, Any], key: str) -> Outcome:
-        """Run one notebook; replace its executed copy if all went well."""
+        """Run one notebook; replace its executed copy if it succeeds."""
         name, cells, start = path.stem, len(notebook["cells"]), time.monotonic()
+        cell: int | None = None
+        result: str | Failure | None = None
+
+        def hear(message: int | str | Failure) -> None:
+            nonlocal cell, result
+            if isinstance(message, int):
+                cell = message
+                self.tell(Outcome(name, "running", time.monotonic() - start, cell, cells))
+            else:
+                result = message
+
+        self.tell(Outcome(name, "running", cells=cells))
+        job = json.dumps([str(path), dict(self.parameters), self.cell_seconds])
+        command = [sys.executable, "-m", "reviewlib.book.worker", job]
+        log = self.out / f"{name}.log"
         try:
-            with tempfile.TemporaryDirectory(dir=self.out, prefix=f".{name}.") as folder:
-                fault = self._attempt(path, notebook, key, Path(folder, path.name))
-        except (OSError, ValueError) as error:
-            fault = failures.Fault(str(error))
-        seconds = time.monotonic() - start
-        if fault is None:
-            return Outcome(name, "executed", seconds, cells=cells)
-        return Outcome(name, "failed", seconds, fault.cell, cells, fault.cause, fault.traceback)
-
-    def _attempt(
-        self, path: Path, notebook: dict[str, Any], key: str, copy: Path
-    ) -> failures.Fault | None:
-        """Have papermill write a copy and put it in place, or return what went wrong."""
-        log = self.out / f"{path.stem}.log"
-        run = failures.Run(notebook, bool(self.parameters), log, copy)
-        cells, start = len(notebook["cells"]), time.monotonic()
-
-        def watch() -> None:
-            spent = time.monotonic() - start
-            self.tell(Outcome(path.stem, "running", spent, run.cell(), cells))
-
-        self.tell(Outcome(path.stem, "running", cells=cells))
-        command = _papermill(path, copy, self.parameters, self.cell_seconds)
-        code = self.children.run(command, log, self.seconds, ENVIRONMENT, watch)
-        fault = run.fault(code, self.cell_seconds, self.seconds)
-        if fault is None:
-            storage.write(self.out / path.name, notebooks.cleaned(copy, key, self.parameters))
-        return fault
+            code = run(command, log, self.seconds, ENVIRONMENT, hear, self.stop)
+            if isinstance(result, str):
+                text = notebooks.cleaned(result, key, self.parameters)
+                storage.write(self.out / path.name, text)
+                return Outcome(name, "executed", time.monotonic() - start, cells=cells)
+            if result is None:
+                late, ended = f"took more than {self.seconds:g} s", f"its process ended with {code}"
+                result = Failure(late if code is None else ended)
+            failure = result.located(cell, notebook, log)
+        except OSError as error:
+            failure = Failure(f"cannot write to {self.out}: {error}", cell)
+        how = failure.cell, cells, failure.cause, failure.traceback
+        return Outcome(name, "failed", time.monotonic() - start, *how)
 
     def _note(self, outcome: Outcome) -> None:
-        """Report an outcome, and keep how long a good run took."""
+        """Report an outcome, and store how long a good run took."""
         self.tell(outcome)
         if outcome.state == "executed":
             now = datetime.now(UTC).isoformat(timespec="seconds")
             run = {"seconds": round(outcome.seconds, 1), "finished": now, "cells": outcome.cells}
             runs = last_runs(self.out.parent) | {outcome.name: run}
             text = json.dumps(runs, indent=1, sort_keys=True) + "\n"
-            with suppress(OSError):  # an estimate for the next time is worth no failure
+            with suppress(OSError):  # it only estimates how long the next run takes
                 storage.write(self.out / "times.json", text)
 
 
-def _papermill(
-    path: Path, copy: Path, parameters: Mapping[str, str], cell_seconds: int
-) -> list[str]:
-    command = [sys.executable, "-m", "papermill", str(path), str(copy), "--cwd", str(path.parent)]
-    command += ["-k", "python3", "--no-progress-bar", "--log-output", "--start-timeout", "120"]
-    command += ["--execution-timeout", str(cell_seconds)]
-    for name, value in parameters.items():
-        command += ["-p", name, value]
-    return command
-
-
 def _warm_font_cache() -> None:
-    """Build matplotlib's font cache now: the first kernel to do it would say so in the page."""
+    """Build matplotlib's font cache now; a kernel that builds it prints so into the page."""
     command = [sys.executable, "-c", "import matplotlib.font_manager"]
     subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)

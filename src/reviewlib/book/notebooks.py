@@ -1,4 +1,4 @@
-"""Notebook files: find and read them, check their parameters, clean and recognize executed ones."""
+"""Notebook files: find and read them, check parameters, stamp and recognize executed copies."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from reviewlib.book import freshness
 
-# A chapter is meant to take 45 CPU-seconds; these only end what hangs.
+# A chapter should take 45 CPU-seconds; these limits only end what hangs.
 CELL_SECONDS = 1800  # papermill reads whole seconds
 NOTEBOOK_SECONDS = 3600
-# What reading a file that is no notebook, or half of one, can raise.
+# Reading a file that is no notebook, or half of one, can raise these.
 DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
@@ -54,7 +54,7 @@ def tags(cell: Mapping[str, Any]) -> list[str]:
 
 
 def check(name: str, notebook: Mapping[str, Any], given: Mapping[str, str]) -> None:
-    """Make sure that a notebook's cell tagged `parameters` assigns every parameter given.
+    """Check that a notebook's cell tagged `parameters` assigns every parameter given.
 
     Raises:
         ValueError: it does not.
@@ -74,15 +74,15 @@ def check(name: str, notebook: Mapping[str, Any], given: Mapping[str, str]) -> N
         )
 
 
-def cleaned(copy: Path, key: str, parameters: Mapping[str, str]) -> str:
-    """Return what papermill wrote, without what differs between two equal runs, and stamped.
+def cleaned(text: str, key: str, parameters: Mapping[str, str]) -> str:
+    """Return an executed notebook without what differs between two equal runs, and stamped.
 
     Args:
-        copy: papermill's notebook; the cell that it injected becomes a hidden one.
-        key: stands for everything that the outputs follow from.
+        text: papermill's notebook; the cell that it injected becomes a hidden one.
+        key: see `freshness`.
         parameters: what was injected.
     """
-    notebook = json.loads(copy.read_text(encoding="utf8"))
+    notebook = json.loads(text)
     for cell in notebook["cells"]:
         for name in ("papermill", "execution"):
             cell["metadata"].pop(name, None)
@@ -99,7 +99,7 @@ def cleaned(copy: Path, key: str, parameters: Mapping[str, str]) -> str:
 
 
 def holds(copy: Path, key: str) -> bool:
-    """Whether an executed copy is whole, unedited, and what this key stands for."""
+    """Return whether an executed copy is whole, unedited, and has this key."""
     try:
         notebook = json.loads(copy.read_text(encoding="utf8"))
         stamp = notebook["metadata"]["reviewlib"]

@@ -1,6 +1,6 @@
-"""Chapters are pairs: NAME.py is what people review, NAME.ipynb a pure function of it.
+"""Chapters are pairs: people review NAME.py, and NAME.ipynb is generated from it.
 
-Only content is compared, never the times of files, so a fresh clone cannot pick the wrong side.
+Only contents are compared, never the times of files: a fresh clone has no meaningful times.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import jupytext
 import nbformat
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-# No header in the text: one would name the version of jupytext, and change with it.
+# The text has no header: it would name the version of jupytext, and change with it.
 TEXT_OPTIONS = {
     "notebook_metadata_filter": "-all",
     "cell_metadata_filter": "all,-trusted,-execution,-papermill",
@@ -21,7 +21,7 @@ VOLATILE = ("execution", "papermill", "trusted", "collapsed", "scrolled")
 
 
 def to_ipynb(py_text: str) -> str:
-    """Return the notebook that a py:percent text stands for, without outputs."""
+    """Return the notebook of a py:percent text, without outputs."""
     return _clean(jupytext.reads(py_text, fmt="py:percent"))
 
 
@@ -46,10 +46,10 @@ def write(folder: Path) -> list[Path]:
 
 
 def check(folder: Path) -> list[str]:
-    """Return one line for every pair in a folder whose sides disagree; empty when all agree."""
+    """Return one line for every pair in a folder whose sides disagree."""
     folder = Path(folder)
     names = sorted({path.stem for ext in ("py", "ipynb") for path in folder.glob(f"*.{ext}")})
-    return [line for name in names if (line := fault(folder, name))]
+    return [line for name in names if (line := problem(folder, name))]
 
 
 def pull(path: Path) -> None:
@@ -67,8 +67,8 @@ def pull(path: Path) -> None:
     notebook.write_text(to_ipynb(text), encoding="utf8")
 
 
-def fault(folder: Path, name: str) -> str | None:
-    """Return how the sides of one pair disagree, None when they agree."""
+def problem(folder: Path, name: str) -> str | None:
+    """Return how the sides of one pair disagree, or None if they agree."""
     text, notebook = folder / f"{name}.py", folder / f"{name}.ipynb"
     pull_it = f"reviewlib pair --pull {folder.name}/{notebook.name}"
     if not text.exists():

@@ -9,9 +9,12 @@ from typing import Any
 
 import yaml
 
-from reviewlib import compare, data, records, study
+from reviewlib import data, papers
 from reviewlib.book import execute
 from reviewlib.book.build import BuildError, build
+from reviewlib.evidence.record import RecordError
+from reviewlib.evidence.store import on_data, store_on
+from reviewlib.evidence.validity import best
 
 
 def build_on(
@@ -43,16 +46,15 @@ def build_on(
     except (data.DataError, ImportError) as error:
         raise BuildError(str(error)) from error
     ready, missing = [], []
-    for name in study.found():
-        of, folder = compare.on_data(study.find(name), dataset.name)
+    for name in papers.found():
         try:
-            records.best(of, folder, dataset.name)
+            best(*on_data(papers.find(name), dataset.name))
             ready.append(name)
-        except records.RecordError as error:
+        except RecordError as error:
             missing.append(str(error))
     if not ready:
         raise BuildError("\n".join(missing))
-    private = root / "_build" / "private" / records.folder_on(dataset).name
+    private = root / "_build" / "private" / store_on(dataset).folder.name
     private.mkdir(parents=True, exist_ok=True)
     given = {**(parameters or {}), "data": dataset.name}
     with execute.alone(private, options.get("report") or (lambda outcome: None)):

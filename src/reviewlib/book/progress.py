@@ -1,4 +1,4 @@
-"""Notebooks on a terminal: a line each while they run, a table when they have ended."""
+"""Show notebooks on a terminal: a line each while they run, a table at the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reviewlib.book.execute import BOOK, Outcome
 
 
 class _Left(progress.ProgressColumn):
-    """How much longer a notebook takes if it takes as long as the last time."""
+    """The time left if the notebook takes as long as the last time."""
 
     def render(self, task: progress.Task) -> Text:
         """Return a few words; none where no last time is known."""
@@ -26,7 +26,7 @@ class _Left(progress.ProgressColumn):
 
 
 class Display(progress.Progress):
-    """What runs, cell by cell; call it with outcomes and partial ones, from any thread."""
+    """A line for each running notebook; call it with outcomes, from any thread."""
 
     def __init__(self, last_runs: Mapping[str, Mapping[str, Any]], console: Console) -> None:
         columns = (
@@ -57,12 +57,12 @@ class Display(progress.Progress):
             self._ended[outcome.name] = outcome
 
     def ended(self) -> list[Outcome]:
-        """Return what became of each notebook that has ended, by name; the book comes last."""
+        """Return the outcomes of what has ended, by name; the book comes last."""
         return sorted(self._ended.values(), key=lambda of: (of.name == BOOK, of.name))
 
 
 def table(outcomes: Iterable[Outcome]) -> Table:
-    """Return one row a notebook; every cell folds rather than being cut."""
+    """Return a table with a row for each notebook; long texts fold and are not cut."""
     shown = Table()
     for heading in ("notebook", "state", "seconds", "cells", "cause"):
         right = "right" if heading in ("seconds", "cells") else "left"

@@ -1,1 +1,36 @@
-"""The reviewed papers, one folder each; `study.found()` lists them."""
+"""The papers on trial, one folder each; a folder with a study.py is found, nothing lists them."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reviewlib.trial.study import Study
+
+
+def found() -> list[str]:
+    """Return the names of all studies: the folders here that have a study.py."""
+    return sorted(
+        module.name
+        for module in pkgutil.iter_modules(__path__)
+        if (folder_of(module.name) / "study.py").exists()
+    )
+
+
+def find(name: str) -> Study:
+    """Return the study of that name.
+
+    Raises:
+        ValueError: there is none; the message lists those there are.
+    """
+    if name not in found():
+        raise ValueError(f"no study is called {name!r}; there are: {', '.join(found())}")
+    return importlib.import_module(f"{__name__}.{name}.study").STUDY
+
+
+def folder_of(name: str) -> Path:
+    """Return a paper's folder."""
+    return Path(__path__[0], name)

@@ -1,10 +1,27 @@
-"""What the paper claims for SAM, what we ask besides, and the controls on ourselves."""
+"""The paper's claims for SAM, and our own questions."""
 
 from __future__ import annotations
 
-from reviewlib.study import Claim, Reported
-
-CLEAN, NOISE, CNN = "clean", "noise", "cnn"
+from reviewlib.papers.sam.arms import (
+    CLEAN,
+    CNN,
+    NOISE,
+    asam,
+    mirror,
+    random,
+    sam,
+    sam_m10,
+    sam_m25,
+    sam_mirror,
+    sam_smoothing,
+    sam_wd0,
+    sgd,
+    sgd_2x,
+    sgd_wd0,
+    smoothing,
+    smoothing_2x,
+)
+from reviewlib.trial.declare import Reported, gain, out_of_scope
 
 TABLE_5 = Reported(
     "test error 3.98 ± 0.05% with SAM against 4.57 ± 0.07% (WRN-28-10, basic augmentation)",
@@ -18,34 +35,23 @@ TABLE_4 = Reported(
     runs=None,
     interval=False,
 )
-
 TOP_EIGENVALUE = Reported(
     "the Hessian's top eigenvalue falls from about 24 to 1.0 (WRN-40-10 without BatchNorm)",
     "Hessian spectra",
     runs=None,
     interval=False,
 )
-
+TABLE_2 = Reported(
+    "ResNet-101 top-1 error 20.2 / 19.4 / 19.0% at 100 / 200 / 400 epochs with SAM against "
+    "21.2 / 20.9 / 22.3%",
+    "Table 2",
+    runs=5,
+    interval=False,
+)
 HALF_A_POINT = {
     "margin": 0.005,
     "margin_reason": "0.5 points: about the gain that the paper reports on this data set (0.59)",
 }
-
-
-def gain(
-    name: str, statement: str, where: str, arm: str, other: str, cell: str = NOISE, **fields
-) -> Claim:
-    """Return the claim that an arm is better than another one in a cell."""
-    contrast = ((1, arm, cell), (-1, other, cell))
-    return Claim(name, statement, where, "gain", contrast=contrast, **fields)
-
-
-def interaction(name: str, statement: str, both: str, other: str) -> Claim:
-    """Return the claim that SAM and another method give more together than the sum of each."""
-    contrast = ((1, both, NOISE), (-1, other, NOISE), (-1, "sam", NOISE), (1, "sgd", NOISE))
-    return Claim(name, statement, "our question", "gain", contrast=contrast)
-
-
 FLATTER = {
     "metric": "top_eigenvalue",
     "better": "lower",
@@ -57,206 +63,85 @@ FLATTER = {
 CLAIMS = (
     gain(
         "clean",
+        (sam - sgd_2x) @ CLEAN,
         "With clean labels, SAM is more accurate than SGD at equal cost.",
         "Table 5",
-        "sam",
-        "sgd_2x",
-        CLEAN,
         primary=True,
         reported=(TABLE_5,),
         **HALF_A_POINT,
     ),
     gain(
         "noise",
+        (sam - sgd_2x) @ NOISE,
         "With 40% wrong labels, SAM is more accurate than SGD at equal cost.",
         "Table 4",
-        "sam",
-        "sgd_2x",
         primary=True,
         reported=(TABLE_4,),
     ),
     gain(
         "direction",
+        (sam - random) @ NOISE,
         "With 40% wrong labels, the ascent direction does better than a random one.",
         "Figure 6",
-        "sam",
-        "random",
         primary=True,
     ),
     gain(
         "cnn",
+        (sam - sgd_2x) @ CNN,
         "With 40% wrong labels and a convolutional net, SAM is more accurate than SGD at equal "
         "cost.",
         "Table 4",
-        "sam",
-        "sgd_2x",
-        CNN,
         primary=True,
         reported=(TABLE_4,),
     ),
-    gain(
-        "clean-equal-steps",
-        "With clean labels, SAM against SGD at equal steps, half of SAM's cost.",
-        "Table 5",
-        "sam",
-        "sgd",
-        CLEAN,
-        **HALF_A_POINT,
-    ),
-    gain(
-        "noise-equal-steps",
-        "With 40% wrong labels, SAM against SGD at equal steps, half of SAM's cost.",
-        "Table 4",
-        "sam",
-        "sgd",
-    ),
-    gain(
-        "cnn-equal-steps",
-        "With 40% wrong labels and a convolutional net, SAM against SGD at equal steps.",
-        "Table 4",
-        "sam",
-        "sgd",
-        CNN,
-    ),
+    # at equal steps, which is half of SAM's cost
+    gain("clean-equal-steps", (sam - sgd) @ CLEAN, where="Table 5", **HALF_A_POINT),
+    gain("noise-equal-steps", (sam - sgd) @ NOISE, where="Table 4"),
+    gain("cnn-equal-steps", (sam - sgd) @ CNN, where="Table 4"),
     gain(
         "noise-early-stopped",
+        (sam - sgd_2x) @ NOISE,
         "With 40% wrong labels, SAM against SGD at equal cost, both stopped early on validation.",
-        "our question",
-        "sam",
-        "sgd_2x",
         metric="early_accuracy",
     ),
-    gain(
-        "noise-untuned-baseline",
-        "With 40% wrong labels, tuned SAM against SGD whose weight decay was left at zero.",
-        "our question",
-        "sam",
-        "sgd_wd0",
-    ),
-    gain(
-        "noise-both-without-decay",
-        "With 40% wrong labels, SAM against SGD, both with weight decay at zero.",
-        "our question",
-        "sam_wd0",
-        "sgd_wd0",
-    ),
-    gain(
-        "noise-decay-alone",
-        "With 40% wrong labels, tuning weight decay in plain SGD, at no extra cost.",
-        "our question",
-        "sgd",
-        "sgd_wd0",
-    ),
-    gain(
-        "m-25",
-        "With 40% wrong labels, a perturbation for each quarter of the batch against one for all.",
-        "Figure 3",
-        "sam_m25",
-        "sam",
-    ),
-    gain(
-        "m-10",
-        "With 40% wrong labels, a perturbation for every ten examples against one for all.",
-        "Figure 3",
-        "sam_m10",
-        "sam",
-    ),
-    gain(
-        "adaptive",
-        "With 40% wrong labels, ASAM against SAM.",
-        "Kwon et al., ASAM",
-        "asam",
-        "sam",
-    ),
+    gain("noise-untuned-baseline", (sam - sgd_wd0) @ NOISE),
+    gain("noise-both-without-decay", (sam_wd0 - sgd_wd0) @ NOISE),
+    gain("noise-decay-alone", (sgd - sgd_wd0) @ NOISE),
+    gain("m-25", (sam_m25 - sam) @ NOISE, where="Figure 3"),
+    gain("m-10", (sam_m10 - sam) @ NOISE, where="Figure 3"),
+    gain("adaptive", (asam - sam) @ NOISE, where="Kwon et al., ASAM"),
     gain(
         "flatter",
+        (sam - sgd) @ NOISE,
         "With 40% wrong labels, SAM ends where the Hessian's top eigenvalue is lower.",
         "Hessian spectra",
-        "sam",
-        "sgd",
         reported=(TOP_EIGENVALUE,),
         **FLATTER,
     ),
     gain(
         "flatter-without-decay",
+        (sam_wd0 - sgd_wd0) @ NOISE,
         "With 40% wrong labels and no weight decay, SAM ends where the top eigenvalue is lower.",
         "Hessian spectra",
-        "sam_wd0",
-        "sgd_wd0",
         **FLATTER,
     ),
-    gain(
-        "noise-against-smoothing",
-        "With 40% wrong labels, SAM against label smoothing at half the cost.",
-        "our question",
-        "sam",
-        "smoothing",
-    ),
-    gain(
-        "smoothing-added-last",
-        "With 40% wrong labels, SAM added to label smoothing.",
-        "our question",
-        "sam_smoothing",
-        "smoothing",
-    ),
-    gain(
-        "smoothing-equal-cost",
-        "With 40% wrong labels, SAM added to label smoothing, against twice the steps of it.",
-        "our question",
-        "sam_smoothing",
-        "smoothing_2x",
-    ),
-    interaction(
-        "smoothing-interaction",
-        "With 40% wrong labels, what SAM and label smoothing give together beyond their sum.",
-        "sam_smoothing",
-        "smoothing",
-    ),
-    gain(
-        "mirror-added-last",
-        "With 40% wrong labels, SAM added to mirrored images.",
-        "our question",
-        "sam_mirror",
-        "mirror",
-    ),
-    interaction(
-        "mirror-interaction",
-        "With 40% wrong labels, what SAM and mirrored images give together beyond their sum.",
-        "sam_mirror",
-        "mirror",
-    ),
-    Claim(
+    gain("noise-against-smoothing", (sam - smoothing) @ NOISE),
+    gain("smoothing-added-last", (sam_smoothing - smoothing) @ NOISE),
+    gain("smoothing-equal-cost", (sam_smoothing - smoothing_2x) @ NOISE),
+    gain("smoothing-interaction", ((sam_smoothing - smoothing) - (sam - sgd)) @ NOISE),
+    gain("mirror-added-last", (sam_mirror - mirror) @ NOISE),
+    gain("mirror-interaction", ((sam_mirror - mirror) - (sam - sgd)) @ NOISE),
+    out_of_scope(
         "longer-training",
         "With SAM, training two and four times longer keeps lowering the error on ImageNet.",
         "Table 2",
-        "out of scope",
-        reported=(
-            Reported(
-                "ResNet-101 top-1 error 20.2 / 19.4 / 19.0% at 100 / 200 / 400 epochs with SAM "
-                "against 21.2 / 20.9 / 22.3%",
-                "Table 2",
-                runs=5,
-                interval=False,
-            ),
-        ),
-        why="needs ImageNet and nets that are far from fitting their training data",
+        "needs ImageNet and nets that are far from fitting their training data",
+        (TABLE_2,),
     ),
-    Claim(
+    out_of_scope(
         "fine-tuning",
         "SAM improves the fine-tuning of EfficientNets on every data set tried.",
         "Table 3",
-        "out of scope",
-        why="needs pre-trained EfficientNets and their target data sets",
+        "needs pre-trained EfficientNets and their target data sets",
     ),
-)
-
-PLANTED = "Four times the training images make SGD more accurate"
-TWICE = "SGD tuned once is more accurate than SGD tuned again"
-CONTROLS = tuple(
-    gain(f"{name}-{cell}", f"{statement}, {words}.", "our control", "sgd", arm, cell, primary=True)
-    for name, statement, arm in (
-        ("planted", PLANTED, "sgd_quarter"),
-        ("tuned-twice", TWICE, "sgd_again"),
-    )
-    for cell, words in ((CLEAN, "clean labels"), (NOISE, "40% wrong labels"))
 )

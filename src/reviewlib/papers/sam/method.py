@@ -12,16 +12,14 @@ Differences:
 1. Weight decay is the base optimizer's: it acts at w and stays out of e(w), as in Algorithm 1. The
    official code puts the penalty into the loss, and so into both gradients.
 2. No gradient is clipped; the official code clips the final one to a norm of 5.
-3. m-sharpness: the parts of a batch follow one another on one device, where the paper has one part
-   per device. BatchNorm treats each part as a batch.
+3. A batch has one e(w); the paper has one for each device's part of it: see m_sharpness.py.
 4. Both passes meet the same dropout mask only if the closure restarts the random generator.
 5. ASAM scales all parameters by |w|, like davda54; SamsungLabs only "weight"s, by |w| + eta.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -33,135 +31,101 @@ class SAM(torch.optim.Optimizer):
 
     Args:
         params: parameters or groups, on one device; a group may set its own `rho`, `adaptive`.
-        base_optimizer: a class such as torch.optim.SGD, or a function that makes one; its
-            `param_groups` (lr, say) are shared.
+        base_optimizer: a class such as torch.optim.SGD, or a function that makes one; it
+            gets `options`, and its `param_groups` (lr, say) are shared.
         rho: length of e(w) in parameter space, >= 0.
         adaptive: measure that length in units of each |w| (ASAM).
         model: its BatchNorm layers then record only the pass at w; without it, both passes.
-        chunks: equal parts of the batch, each with its own e(w): m = batch size / chunks.
-        base_kwargs: handed to `base_optimizer`.
+        norm_axis: the norm runs over each parameter's axes from this one on. With 1, every replica
+            in a stack (R, ...) has its own norm, and `rho` may be a tensor (R,).
 
     Raises:
-        ValueError: rho negative or not finite, chunks below 1, or option names clash.
+        ValueError: rho negative or not finite, shapes that do not fit, or option names clash.
         TypeError: `base_optimizer` makes nothing, or `model` is no module.
     """
 
     def __init__(
-        self, params, base_optimizer, rho=0.05, adaptive=False, model=None, chunks=1, **base_kwargs
+        self, params, base_optimizer, rho=0.05, adaptive=False, model=None, norm_axis=0, **options
     ):
         """Build the base optimizer on this one's parameter groups and share its state."""
         if not callable(base_optimizer):
             raise TypeError(f"base_optimizer must be a class like SGD, got {base_optimizer!r}")
         if not isinstance(model, nn.Module | None):
             raise TypeError(f"model must be an nn.Module or None, got {type(model).__name__}")
-        if chunks < 1:
-            raise ValueError(f"chunks must be at least 1, got {chunks}")
         super().__init__(params, {"rho": rho, "adaptive": adaptive})
-        if bad := [g["rho"] for g in self.param_groups if not 0 <= g["rho"] < math.inf]:
-            raise ValueError(f"rho must be non-negative and finite, got {bad[0]}")
-        base = self.base_optimizer = base_optimizer(self.param_groups, **base_kwargs)
+        rhos = [torch.as_tensor(g["rho"]) for g in self.param_groups]
+        if bad := [rho for rho in rhos if not (rho.isfinite() & (rho >= 0)).all()]:
+            raise ValueError(f"rho must be non-negative and finite, got {bad[0].tolist()}")
+        # without the last axis, which is left for the norm
+        shapes = {w.shape[:-1][:norm_axis] for g in self.param_groups for w in g["params"]}
+        shapes |= {rho.shape for rho in rhos if rho.ndim}
+        if {len(shape) for shape in shapes} != {norm_axis} or len(shapes) > 1:
+            raise ValueError(f"w and a tensor rho must share {norm_axis} first axes, got {shapes}")
+        base = self.base_optimizer = base_optimizer(self.param_groups, **options)
         if clash := sorted(self.defaults.keys() & base.defaults.keys()):
             raise ValueError(f"base_optimizer must not share option names with SAM, got {clash}")
         self.defaults |= base.defaults
         self.param_groups, self.state = base.param_groups, base.state
         modules = () if model is None else model.modules()
-        self.norms = [m for m in modules if hasattr(m, "track_running_stats")]
-        self.chunks = chunks
-
-    def __getstate__(self) -> dict:
-        """Keep the base optimizer too when this one is copied or pickled."""
-        return self.__dict__
+        self.norm_layers = nn.ModuleList(m for m in modules if hasattr(m, "track_running_stats"))
+        self.norm_axis = norm_axis
 
     @torch.no_grad()
     def step(self, closure: Callable[..., Tensor] | None = None) -> Tensor:
         """Take one step of Algorithm 1 and return the loss at w.
 
         The closure clears the gradients, computes the loss, calls backward and returns the loss.
-        With several chunks it is called as closure(i, chunks), for the i-th part of the batch.
         """
+        losses = []
+        for part in self.parts(closure):  # (), the whole batch; m_sharpness.py has several
+            with torch.enable_grad():
+                losses.append(closure(*part))  # leaves g, the gradient at w, in `.grad`
+            w, e = self.ascent()
+            with restored([*w, *self.norm_layers.buffers()]):
+                torch._foreach_add_(w, e)  # climb to w + e(w)
+                with torch.enable_grad():
+                    closure(*part)  # leaves the gradient there
+        self.base_optimizer.step()  # from the very bits of w, along that gradient
+        return losses[0] if len(losses) == 1 else sum(losses) / len(losses)
+
+    def parts(self, closure: Callable[..., Tensor] | None) -> Iterator[tuple[int, ...]]:
+        """Yield the arguments with which the closure evaluates a part of the batch."""
         if closure is None:
             raise ValueError("step must get a closure (SAM needs two gradients), got None")
-        gradient = self.sharp_gradient if self.chunks == 1 else self.mean_sharp_gradient
-        loss = gradient(closure)
-        self.base_optimizer.step()  # w - lr * gradient at w + e(w)
-        return loss
+        yield ()
 
-    def sharp_gradient(self, closure: Callable[..., Tensor], *part: int) -> Tensor:
-        """Leave the gradient at w + e(w) in `.grad`; return the loss at w."""
-        with torch.enable_grad():
-            loss = closure(*part)
-        with self.perturbed(), unrecorded(self.norms), torch.enable_grad():
-            closure(*part)
-        return loss
+    def ascent(self, direction=lambda w: w.grad) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the parameters w that have a gradient g, and their e(w), in place of g.
 
-    def mean_sharp_gradient(self, closure: Callable[..., Tensor]) -> Tensor:
-        """Leave the mean of the parts' SAM gradients in `.grad`; return their mean loss at w."""
-        losses, mean = [], {}
-        for i in range(self.chunks):
-            losses.append(self.sharp_gradient(closure, i, self.chunks).detach())
-            for p in (p for group in self.param_groups for p in group["params"]):
-                if p in mean:
-                    mean[p].add_(p.grad, alpha=1 / self.chunks)
-                elif p.grad is not None:
-                    mean[p] = p.grad / self.chunks
-        for p, gradient in mean.items():
-            p.grad = gradient
-        return torch.stack(losses).mean(0)
-
-    @contextmanager
-    def perturbed(self) -> Iterator[None]:
-        """Hold the parameters at w + e(w), then put back the very bits of w."""
-        moves = self.ascent()
-        params = [p for w, _, _ in moves for p in w]
-        copies = [p.clone() for p in params]  # subtracting e(w) again would round
-        for w, direction, rho in moves:
-            torch._foreach_add_(w, direction, alpha=rho)  # w + e(w)
-        try:
-            yield
-        finally:
-            torch._foreach_copy_(params, copies)
-
-    def ascent(self) -> list[tuple[list[Tensor], list[Tensor], float]]:
-        """Return (w, e(w) / rho, rho) of each group, in place of the gradients, which are spent.
-
-        e(w) / rho = g / ||g||_2 with one norm over all groups (Eq. 2). An adaptive group has T g
-        in the norm and T^2 g above it, T = |w|.
+        e(w) = rho g / ||g||_2 with one norm over all groups (Eq. 2). An adaptive group has T g in
+        the norm and T^2 g above it, T = |w|.
         """
-        moves = [(*self.gradients(group), group) for group in self.param_groups]
-        moves = [move for move in moves if move[0]]  # a group may be frozen as a whole
+        moves = [(w, direction(w), group) for group in self.param_groups for w in group["params"]]
+        moves = [(w, g, group) for w, g, group in moves if g is not None]
         if not moves:
             raise RuntimeError("the closure must leave gradients, got none; call loss.backward()")
-        adaptive = [(g, w) for w, g, group in moves if group["adaptive"]]
-        for g, w in adaptive:
-            torch._foreach_mul_(g, w)  # T g, but for the sign
-        norms = torch._foreach_norm([gradient for _, g, _ in moves for gradient in g])
-        norm = torch.linalg.vector_norm(torch.stack(norms)).clamp_min(1e-12)  # g may be 0
-        for g, w in adaptive:
-            torch._foreach_mul_(g, w)  # T^2 g
-        for _, g, _ in moves:
-            torch._foreach_div_(g, norm)
-        return [(w, g, group["rho"]) for w, g, group in moves]
-
-    def gradients(self, group: dict) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the parameters of a group that have a gradient, and their gradients g."""
-        w = [p for p in group["params"] if p.grad is not None]
-        return w, [p.grad for p in w]
+        e = [w * g if group["adaptive"] else g for w, g, group in moves]  # T g, but for the sign
+        norms = [torch.linalg.vector_norm(g, dim=[*range(self.norm_axis, g.ndim)]) for g in e]
+        norm = torch.linalg.vector_norm(torch.stack(norms), dim=0).clamp_min(1e-12)  # g may be 0
+        scales = {id(group): group["rho"] / norm for group in self.param_groups}  # (), or (R,)
+        for (w, _, group), g in zip(moves, e, strict=True):
+            scale = scales[id(group)].view(*norm.shape, *[1] * (w.ndim - norm.ndim))
+            g.mul_(scale * w if group["adaptive"] else scale)  # T^2 g
+        return [w for w, _, _ in moves], e
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Load what `state_dict` returned: the base optimizer's state and all groups' options."""
         self.base_optimizer.load_state_dict(state_dict)
         self.param_groups, self.state = self.base_optimizer.param_groups, self.base_optimizer.state
 
+    __getstate__ = object.__getstate__  # so copies and pickles keep the base optimizer too
+
 
 @contextmanager
-def unrecorded(norms: Iterable[nn.Module]) -> Iterator[None]:
-    """Let BatchNorm layers in training mode use a batch's statistics without recording them."""
-    norms = [m for m in norms if m.training and m.track_running_stats]
-    hidden = [(m, m.running_mean, m.running_var) for m in norms]
-    for m in norms:  # InstanceNorm records whenever it has buffers, whatever the flag says
-        m.track_running_stats, m.running_mean, m.running_var = False, None, None
+def restored(tensors: list[Tensor]) -> Iterator[None]:
+    """Put the very bits of the tensors back at the end; subtracting e(w) again would round."""
+    copies = [t.clone() for t in tensors]
     try:
         yield
     finally:
-        for m, mean, var in hidden:
-            m.track_running_stats, m.running_mean, m.running_var = True, mean, var
+        torch._foreach_copy_(tensors, copies)

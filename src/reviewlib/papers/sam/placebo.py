@@ -11,22 +11,26 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from reviewlib.papers.sam.method import SAM
+from reviewlib.papers.sam.m_sharpness import MSharpSAM
+from reviewlib.papers.sam.method import restored
 
 
-class RandomDirection(SAM):
+class RandomDirection(MSharpSAM):
     """Step from w along the gradient at w + rho z / ||z||_2, z Gaussian over all parameters.
 
     Takes SAM's arguments. z comes from torch's default generator and is drawn before the closure
     is called. BatchNorm records the one pass there is, the perturbed one.
     """
 
-    def sharp_gradient(self, closure: Callable[..., Tensor], *part: int) -> Tensor:
-        """Leave the gradient at w + rho z / ||z||_2 in `.grad`; return the loss there."""
-        with self.perturbed(), torch.enable_grad():
-            return closure(*part)
-
-    def gradients(self, group: dict) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the trainable parameters of a group, and z in place of the gradient."""
-        w = [p for p in group["params"] if p.requires_grad]
-        return w, [torch.randn_like(p) for p in w]
+    @torch.no_grad()
+    def step(self, closure: Callable[..., Tensor] | None = None) -> Tensor:
+        """Take one step and return the loss at w + rho z / ||z||_2."""
+        losses = []
+        for part in self.parts(closure):
+            w, e = self.ascent(lambda w: torch.randn_like(w) if w.requires_grad else None)
+            with restored(w):
+                torch._foreach_add_(w, e)  # w + rho z / ||z||_2
+                with torch.enable_grad():
+                    losses.append(closure(*part))  # leaves the gradient there
+        self.base_optimizer.step()
+        return losses[0] if len(losses) == 1 else sum(losses) / len(losses)

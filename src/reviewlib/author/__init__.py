@@ -1,0 +1,1 @@
+"""The author: the skeleton of a chapter, and the rules that every chapter keeps."""

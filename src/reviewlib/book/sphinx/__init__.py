@@ -1,0 +1,157 @@
+"""Sphinx extension of the book.
+
+Executed notebooks stand in for the committed ones, which keep their addresses; the verdicts become
+a front page of cards and a ledger; no page loads anything from another host.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+from sphinx.util.fileutil import copy_asset
+
+from reviewlib.book.sphinx.cards import ReviewCards, executed_copy
+from reviewlib.book.sphinx.ledger import VerdictLedger, ledger_rows
+from reviewlib.book.sphinx.protocol import Controls, SingleSeeds
+from reviewlib.book.sphinx.scale_out import Scaling
+from reviewlib.book.sphinx.status import Status, VerdictHistory
+
+log = logging.getLogger(__name__)
+
+# In _config.yml, until a repository is known: no button may lead to somebody else's.
+NO_OWNER = "https://github.com/OWNER/"
+BUTTONS = ("use_repository_button", "use_issues_button", "use_edit_page_button")
+
+
+def derive_addresses(app: Sphinx, config: Config) -> None:
+    """Set every address that follows from repository.url, or from GITHUB_REPOSITORY if set."""
+    theme = config.html_theme_options
+    if slug := os.environ.get("GITHUB_REPOSITORY"):
+        theme["repository_url"] = f"https://github.com/{slug}"
+    url = theme.get("repository_url", "")
+    if url.startswith(NO_OWNER):
+        theme.update(dict.fromkeys(BUTTONS, False))
+        theme["launch_buttons"] = {}
+    if found := re.fullmatch(r"https://github\.com/([^/]+)/([^/]+?)(?:\.git)?/?", url):
+        owner, name = found.groups()
+        host = f"{owner.lower()}.github.io"
+        base = f"https://{host}/" if name.lower() == host else f"https://{host}/{name}/"
+        config.html_baseurl = config.ogp_site_url = base
+
+
+def announce_other_data(app: Sphinx, config: Config) -> None:
+    """Say on every page of a private book on whose data its verdicts are."""
+    if config.other_data:
+        theme = config.html_theme_options
+        name = html.escape(config.other_data)
+        theme["announcement"] = f"Private book: its chapters and verdicts are on other data, {name}"
+
+
+def overlay(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Read the executed copy in place of notebooks/NAME.ipynb, which keeps its name and address."""
+    original = Path(app.env.doc2path(docname))
+    if original.suffix != ".ipynb":
+        return
+    copy = executed_copy(app, original.name)
+    app.env.note_dependency(str(copy))
+    if not copy.exists():
+        log.warning(
+            "no executed copy of %s: the page has no results; run `reviewlib execute`",
+            original.name,
+            location=docname,
+            type="reviewlib",
+            subtype="unexecuted",
+        )
+        return
+    text = copy.read_text(encoding="utf8")
+    if _sources(text) != _sources(source[0]):
+        log.warning(
+            "the executed copy of %s is of another version; run `reviewlib execute`",
+            original.name,
+            location=docname,
+            type="reviewlib",
+            subtype="stale",
+        )
+    source[0] = text
+
+
+def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
+    """Put MathJax and its fonts into the site, so that formulas need no other host.
+
+    Raises:
+        ExtensionError: the package that carries MathJax is missing.
+    """
+    if error or app.builder.format != "html":
+        return
+    spec = find_spec("sphinx-mathjax-offline")
+    if spec is None or not spec.submodule_search_locations:
+        raise ExtensionError("the book carries its own MathJax: pip install sphinx-mathjax-offline")
+    package = Path(spec.submodule_search_locations[0], "static", "mathjax")
+    target = Path(app.outdir, "_static", "mathjax")
+    copy_asset(str(package / "tex-chtml.js"), str(target))
+    copy_asset(str(package / "output/chtml/fonts"), str(target / "output/chtml/fonts"))
+
+
+def write_verdicts(app: Sphinx, error: Exception | None) -> None:
+    """Write the ledger beside the pages as _static/verdicts.json."""
+    if error or app.builder.format != "html":
+        return
+    text = json.dumps(ledger_rows(app) or [], indent=1, ensure_ascii=False, default=str)
+    Path(app.outdir, "_static", "verdicts.json").write_text(text + "\n", encoding="utf8")
+
+
+def page_scripts(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Drop thebe, which the theme adds twice (a script error); add the filter to the ledger."""
+    # in place: what is added below goes to the same list
+    context["script_files"][:] = [
+        script
+        for script in context["script_files"]
+        if "thebe" not in (getattr(script, "filename", None) or "")
+        and "THEBE" not in ((getattr(script, "attributes", None) or {}).get("body") or "")
+    ]
+    if doctree and any("verdict-ledger" in t["classes"] for t in doctree.findall(nodes.table)):
+        app.add_js_file("ledger.js", loading_method="defer")
+
+
+def _sources(text: str) -> list[tuple[str, str]]:
+    """Return the types and sources of a notebook's own cells."""
+    return [
+        (cell["cell_type"], "".join(cell["source"]))
+        for cell in json.loads(text)["cells"]
+        if "injected-parameters" not in cell["metadata"].get("tags", ())
+    ]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect the extension to Sphinx."""
+    app.add_config_value("other_data", None, "env", (str,))
+    # a verdicts.json to show in place of the ledger that the package's records give
+    app.add_config_value("verdicts", None, "env", (str,))
+    app.add_directive("review-cards", ReviewCards)
+    app.add_directive("verdict-ledger", VerdictLedger)
+    app.add_directive("controls", Controls)
+    app.add_directive("single-seeds", SingleSeeds)
+    app.add_directive("scaling", Scaling)
+    app.add_directive("status", Status)
+    app.add_directive("verdict-history", VerdictHistory)
+    # before other extensions read the addresses
+    app.connect("config-inited", derive_addresses, priority=100)
+    app.connect("config-inited", announce_other_data, priority=100)
+    app.connect("source-read", overlay)
+    app.connect("html-page-context", page_scripts, priority=900)
+    app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", write_verdicts)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,94 @@
+"""The front page: one card a chapter, with its picture, its title and its verdicts."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from reviewlib.book.sphinx.elements import chapter_link, pill
+from reviewlib.book.sphinx.ledger import UNREADABLE, ledger_rows
+
+
+class ReviewCards(SphinxDirective):
+    """One card a chapter: its picture, its title, its verdicts."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a list with one item a chapter."""
+        # What a card shows lies outside the page's own source.
+        self.env.note_reread()
+        rows = ledger_rows(self.env.app)
+        chapters = sorted(Path(self.env.srcdir, "notebooks").glob("*.ipynb"))
+        if not chapters:
+            return [nodes.paragraph("", "There is no chapter yet.")]
+        cards = nodes.bullet_list(classes=["review-cards"])
+        for path in chapters:
+            cards += self._card(path, [row for row in rows or () if row["paper"] == path.stem])
+        notice = [nodes.paragraph("", UNREADABLE)] if rows is None else []
+        return [*notice, cards]
+
+    def _card(self, path: Path, rows: list[dict[str, Any]]) -> nodes.list_item:
+        card = nodes.list_item(classes=["review-card"])
+        copy = executed_copy(self.env.app, path.name)
+        title = _title(path)
+        picture = _picture(copy) if copy.exists() else None
+        if picture:
+            card += self._image(path.stem, *picture, fallback=f"Figure of the chapter {title}")
+        heading = nodes.paragraph(classes=["card-heading"])
+        heading += chapter_link(self.env, path.stem, title)
+        card += heading
+        primary = [row for row in rows if row["primary"]]
+        if not primary:
+            card += nodes.paragraph("", "No verdict yet.", classes=["card-empty"])
+            return card
+        listing = nodes.bullet_list(classes=["card-verdicts"])
+        for row in primary:
+            entry = nodes.paragraph("", "", pill(row), nodes.Text(" "))
+            entry += nodes.inline("", row["statement"], classes=["card-claim"])
+            listing += nodes.list_item("", entry)
+        card += listing
+        return card
+
+    def _image(self, name: str, suffix: str, data: bytes, alt: str, *, fallback: str) -> nodes.Node:
+        folder = Path(self.env.app.doctreedir, "cards")
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"card-{name}{suffix}"
+        target.write_bytes(data)
+        here = Path(self.env.doc2path(self.env.docname)).parent
+        uri = Path(os.path.relpath(target, here)).as_posix()
+        return nodes.image(uri=uri, alt=alt or fallback, classes=["card-picture"])
+
+
+def executed_copy(app: Sphinx, name: str) -> Path:
+    """Return where the executed copy of notebooks/NAME.ipynb is, if there is one."""
+    return Path(app.srcdir, "_executed", name)
+
+
+def _title(path: Path) -> str:
+    """Return the first heading of a notebook, or its name."""
+    cells = json.loads(path.read_text(encoding="utf8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    found = re.search(r"^# (.+)", "\n".join(texts), re.MULTILINE)
+    return found[1].strip() if found else path.stem
+
+
+def _picture(path: Path) -> tuple[str, bytes, str] | None:
+    """Return (suffix, content, alt text) of the cell tagged `card`, else of the first image."""
+    cells = json.loads(path.read_text(encoding="utf8"))["cells"]
+    cells.sort(key=lambda cell: "card" not in cell["metadata"].get("tags", ()))
+    for cell in cells:
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            alt = "".join(data.get("text/plain", ""))
+            if "image/svg+xml" in data:
+                return ".svg", "".join(data["image/svg+xml"]).encode(), alt
+            if "image/png" in data:
+                return ".png", base64.b64decode("".join(data["image/png"])), alt
+    return None

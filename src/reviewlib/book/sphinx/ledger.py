@@ -1,0 +1,126 @@
+"""The ledger: every claim of every chapter, as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from reviewlib.book.sphinx.elements import chapter_link, line, pill, row_of
+from reviewlib.evidence import units
+
+log = logging.getLogger(__name__)
+
+UNREADABLE = "The verdicts could not be computed; the build's log says why."
+
+
+class VerdictLedger(SphinxDirective):
+    """Every claim of every chapter, what was reported, what was measured, and the verdict."""
+
+    HEADINGS = (
+        ("Paper", 10),
+        ("Claim", 28),
+        ("Paper reported", 16),
+        ("Measured", 16),
+        ("Test", 14),
+        ("Verdict", 16),
+    )
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table, and a link to the same rows as JSON."""
+        self.env.note_reread()
+        rows = ledger_rows(self.env.app)
+        if rows is None:
+            return [nodes.paragraph("", UNREADABLE)]
+        if not rows:
+            return [nodes.paragraph("", "No claim has been put to the test yet.")]
+        up = "../" * self.env.docname.count("/")
+        link = nodes.reference("", "JSON", refuri=f"{up}_static/verdicts.json", internal=True)
+        also = nodes.paragraph("", "", nodes.Text("The same rows as "), link, nodes.Text("."))
+        return [self._table(rows), also]
+
+    def _table(self, rows: list[dict[str, Any]]) -> nodes.table:
+        table = nodes.table(classes=["verdict-ledger", "colwidths-given"])
+        group = nodes.tgroup(cols=len(self.HEADINGS))
+        table += group
+        for _, width in self.HEADINGS:
+            group += nodes.colspec(colwidth=width)
+        head, body = nodes.thead(), nodes.tbody()
+        head += row_of([[nodes.paragraph("", heading)] for heading, _ in self.HEADINGS])
+        for row in rows:
+            kind = "claim-primary" if row["primary"] else "claim-secondary"
+            body += row_of(self._cells(row), classes=[kind])
+        group += [head, body]
+        return table
+
+    def _cells(self, row: dict[str, Any]) -> list[list[nodes.Node]]:
+        short = row["title"].split(":")[0]
+        paper = nodes.paragraph("", "", chapter_link(self.env, row["paper"], short))
+        mean, interval = measured(row)
+        found = [line(mean), *([line(interval, "ledger-detail")] if interval else [])]
+        verdict = [nodes.paragraph("", "", pill(row))]
+        if row["stale"]:
+            verdict.append(line("no valid records", "ledger-stale"))
+        origin = (row["preset"], row["device"], row["commit"] and f"commit {row['commit'][:7]}")
+        verdict.append(line(" · ".join(str(part) for part in origin if part), "ledger-detail"))
+        return [
+            [paper],
+            [line(row["statement"]), line(row["source"], "ledger-detail")],
+            [line(row["reported"] or "no number")],
+            found,
+            [line(text, "ledger-detail") for text in conditions(row)] or [line("not tested")],
+            verdict,
+        ]
+
+
+def measured(row: dict[str, Any]) -> tuple[str, str]:
+    """Return a row's mean with its unit, and its interval: points, factors or plain numbers."""
+    if row["mean"] is None:
+        return "not measured", ""
+    of = row["metric"], row["scale"]
+    mean = units.with_unit(row["mean"], *of)
+    if row["lo"] is None or row["hi"] is None:
+        return mean, ""
+    lo, hi = (units.effect(row[end], *of) for end in ("lo", "hi"))
+    return mean, f"[{lo}, {hi}]"
+
+
+def conditions(row: dict[str, Any]) -> list[str]:
+    """Return what a row's test was: metric, n, level of the interval, margin."""
+    if row["mean"] is None:
+        return []
+    lines = [row["metric"].replace("_", " "), f"n = {row['n']}"]
+    if row["level"] is not None:
+        lines.append(f"{units.percent(row['level'])} interval")
+    if row["margin"] is not None:
+        margin = units.with_unit(row["margin"], row["metric"], row["scale"], signed=False)
+        lines.append(f"margin {margin}")
+    return lines
+
+
+@lru_cache(maxsize=1)
+def ledger_rows(app: Sphinx) -> list[dict[str, Any]] | None:
+    """Return the ledger of this build, or None with a warning if it cannot be computed."""
+    try:
+        if app.config.verdicts:
+            return json.loads(Path(app.srcdir, app.config.verdicts).read_text(encoding="utf8"))
+        from reviewlib.evidence.ledger import ledger
+
+        return ledger(app.config.other_data)
+    # Whatever is wrong with one chapter's records must not take the other pages away; the warning
+    # fails a build that has -W.
+    except Exception as error:
+        log.warning(
+            "the verdicts cannot be computed: %s: %s",
+            type(error).__name__,
+            error,
+            type="reviewlib",
+            subtype="ledger",
+        )
+        return None

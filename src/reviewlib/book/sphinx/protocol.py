@@ -1,0 +1,95 @@
+"""The protocol page's exhibits: controls, and what single seeds would have said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+from reviewlib.book.sphinx.elements import evidence, heading, raw, stamp
+from reviewlib.evidence import units, verdicts
+from reviewlib.evidence.verdicts import Verdict
+from reviewlib.page import tables
+from reviewlib.page.drawing import BLUE, GREEN, INK, MUTED, ORANGE, STYLE, Drawn, block, panels
+from reviewlib.page.markup import markup
+
+
+class Controls(SphinxDirective):
+    """What the rule says of comparisons whose truth is known, in every study that has controls."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a table a study."""
+        self.env.note_reread()
+        found: list[nodes.Node] = []
+        for study, record in evidence(self.env.app):
+            if outs := verdicts.judge_controls(study, record.rows):
+                found.append(heading(self.env, study, f": {stamp(record)}"))
+                found.append(raw(markup(tables.contrasts(outs))))
+        return found or [nodes.paragraph("", "No study has controls in valid records yet.")]
+
+
+class SingleSeeds(SphinxDirective):
+    """What each seed alone would have said of the primary claims, next to all seeds together."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a figure over the claims in points of accuracy of all studies."""
+        self.env.note_reread()
+        outs, stamps = {}, []
+        for study, record in evidence(self.env.app):
+            for claim in study.primary:
+                if units.drawn(*claim.measure) == units.drawn("accuracy"):
+                    out = verdicts.judge(claim, record.rows, len(study.primary))
+                    outs[claim.statement] = out
+            stamps.append(f"{study.title.split(':')[0]}: {stamp(record)}")
+        if not outs:
+            return [nodes.paragraph("", "No study has valid records yet.")]
+        _, page = block(single_seeds(outs), f"{'. '.join(stamps)}")
+        return [raw(page)]
+
+
+@plt.rc_context(STYLE)
+def single_seeds(verdicts: Mapping[str, Verdict]) -> Drawn:
+    """Draw each seed's own difference for claims, as one paper would report it, by label."""
+    fig, axes = panels(0.72 * len(verdicts) + 0.7)
+    axis, table = axes[0, 0], []
+    for place, (label, out) in zip(range(len(verdicts), 0, -1), verdicts.items(), strict=True):
+        margin = out.claim.margin
+        times, axis_label = units.drawn(*out.claim.measure)
+        says = np.where(out.values >= margin, 1, np.where(out.values <= -margin, -1, 0))
+        for what, color in ((1, GREEN), (0, MUTED), (-1, ORANGE)):
+            part = times * out.values[says == what]
+            axis.scatter(part, [place] * len(part), s=200, color=color, marker="|", linewidths=1.6)
+        lo, hi = times * out.interval.lo, times * out.interval.hi
+        axis.plot([lo, hi], [place - 0.25] * 2, color=BLUE, lw=2.4)
+        axis.text(0, place + 0.32, label, transform=axis.get_yaxis_transform(), fontsize=8)
+        table.append(
+            {
+                "claim": label,
+                "seeds": len(says),
+                "alone say: a gain": int((says == 1).sum()),
+                "alone say: a loss": int((says == -1).sum()),
+                "alone say: neither": int((says == 0).sum()),
+                "together": out.verdict,
+            }
+        )
+    axis.axvline(0, color=INK, lw=1)
+    axis.set_yticks([])
+    axis.set_ylim(0.5, len(verdicts) + 0.7)
+    axis.set(xlabel=axis_label)
+    counts = "; ".join(
+        f"{row['claim']} {row['alone say: a gain']} of {row['seeds']} seeds alone say a gain, "
+        f"{row['alone say: a loss']} a loss, together: {row['together']}"
+        for row in table
+    )
+    return Drawn(
+        fig,
+        pd.DataFrame(table),
+        "What single seeds would have said. Each stroke is one seed's own difference: green is a "
+        "gain of at least the margin, orange a loss of at least the margin, gray neither; blue is "
+        "the interval of all seeds together.",
+        counts,
+    )

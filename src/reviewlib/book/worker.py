@@ -1,0 +1,96 @@
+"""The process that executes one notebook with papermill: `python -m reviewlib.book.worker`.
+
+It sends the position of each cell that it starts, then the text of the executed notebook or a
+Failure. What papermill logs goes to stderr.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from reviewlib.book import notebooks
+from reviewlib.book.failures import Failure, raised
+
+START_SECONDS = 120  # the most that a kernel may take to start
+
+
+def execute(
+    path: Path, parameters: Mapping[str, str], cell_seconds: int, started: Callable[[int], None]
+) -> str | Failure:
+    """Return the text of an executed notebook, or why it failed.
+
+    Args:
+        path: the notebook.
+        parameters: values for its parameters cell, which it must have if there are any.
+        cell_seconds: the most that one cell may take.
+        started: called with the position of each cell, counted from 1.
+    """
+    cells = notebooks.read(path)["cells"]
+    tagged = [index for index, cell in enumerate(cells) if "parameters" in notebooks.tags(cell)]
+
+    def position(index: int) -> int:
+        # papermill adds a cell below the one that is tagged
+        return index + 1 - bool(parameters and index > tagged[0])
+
+    try:
+        done = papermill.execute_notebook(
+            path,
+            None,
+            {name: value(text) for name, text in parameters.items()},
+            kernel_name="python3",
+            progress_bar=False,
+            log_output=True,
+            start_timeout=START_SECONDS,
+            execution_timeout=cell_seconds,
+            cwd=path.parent,
+            on_cell_start=lambda cell, cell_index: started(position(cell_index)),
+        )
+    except PapermillExecutionError as error:
+        return raised(position(error.cell_index), error.ename, error.evalue, error.traceback)
+    except DeadKernelError:
+        return Failure("the kernel died (out of memory?)")
+    except CellTimeoutError:
+        return Failure(f"the cell took more than {cell_seconds} s")
+    except Exception as error:
+        logging.exception("papermill failed")
+        return Failure(f"{type(error).__name__}: {error}")
+    return _unfinished(done["cells"], position) or nbformat.writes(done)
+
+
+def value(text: str) -> Any:
+    """Return what a parameter's text means in Python: "3" is 3. Other text stays as it is."""
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+
+
+def _unfinished(cells: list[dict[str, Any]], position: Callable[[int], int]) -> Failure | None:
+    """Return the failure that papermill passes over: a cell ended the kernel with sys.exit(0)."""
+    for index, cell in enumerate(cells):
+        for output in cell.get("outputs", ()):
+            if output["output_type"] == "error":
+                parts = output["ename"], output["evalue"], output["traceback"]
+                return raised(position(index), *parts)
+        if cell["source"].strip() and not cell.get("execution_count", 1):
+            return Failure("the cell was never run", position(index), cell["source"])
+    return None
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    notebook, values, limit = json.loads(sys.argv[1])
+    with Connection(int(sys.argv[2]), readable=False) as pipe:
+        pipe.send(execute(Path(notebook), values, limit, pipe.send))

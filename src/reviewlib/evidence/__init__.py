@@ -1,0 +1,1 @@
+"""The evidence: records, what makes them valid, statistics and verdicts."""

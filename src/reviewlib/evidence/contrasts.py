@@ -1,0 +1,81 @@
+"""A contrast of every seed, computed from the rows of a record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from reviewlib.evidence.stats import DIGITS
+from reviewlib.trial.contrast import Term
+
+
+def by_seed(
+    rows: pd.DataFrame, terms: Iterable[Term], metric: str, *, log: bool = False, sign: float = 1.0
+) -> pd.Series:
+    """Return the contrast of every seed, indexed by seed, free of rounding errors.
+
+    Args:
+        rows: one row a final run, with columns arm, condition, seed and the metric. Several rows of
+            one arm, condition and seed are replicates and are averaged first.
+        terms: (weight, arm, condition).
+        metric: a column of rows; "error" and "early_error" are 1 minus the accuracy.
+        log: take logarithms first, so that the contrast is a log ratio.
+        sign: -1 for a metric of which less is better.
+
+    Raises:
+        ValueError: there are no terms, the metric or an arm is missing, a seed is unpaired, or a
+            value is not a number.
+    """
+    terms = tuple(terms)
+    if not terms:
+        raise ValueError("a contrast needs at least one (weight, arm, condition), got none")
+    rows = rows.assign(**{metric: _column(rows, metric)})
+    parts = [
+        sign * weight * _values(rows, arm, condition, metric, log=log)
+        for weight, arm, condition in terms
+    ]
+    for (_, arm, where), part in zip(terms, parts, strict=True):
+        if not part.index.equals(parts[0].index):
+            odd = sorted(set(part.index) ^ set(parts[0].index))
+            raise ValueError(
+                f"seeds must be paired; {arm!r} in {where!r} is unpaired on seeds {odd}: run them"
+            )
+    # Else the rounding errors of ties would decide on which side of a boundary they lie.
+    size = max(part.abs().max() for part in parts) or 1.0
+    return sum(parts).round(DIGITS - math.ceil(math.log10(size)))
+
+
+def _column(rows: pd.DataFrame, metric: str) -> pd.Series:
+    """Return a metric of every row; an error is 1 minus the accuracy."""
+    if metric in rows:
+        return rows[metric]
+    accuracy = metric.replace("error", "accuracy")
+    if accuracy not in rows:
+        raise ValueError(f"the metric must be a column of the records, got {metric!r}")
+    return 1 - rows[accuracy]
+
+
+def _values(rows: pd.DataFrame, arm: str, condition: str, metric: str, *, log: bool) -> pd.Series:
+    """Return an arm's metric or its logarithm by seed, replicates averaged."""
+    part = rows[(rows["arm"] == arm) & (rows["condition"] == condition)]
+    of = f"{metric} of arm {arm!r} in {condition!r}"
+    if part.empty:
+        raise ValueError(f"the records have no arm {arm!r} in condition {condition!r}: run it")
+    bad = part[~np.isfinite(part[metric])]
+    finished = bad[bad["diverged_at"].isna()] if "diverged_at" in bad else bad
+    if len(finished):
+        seeds = sorted(set(finished["seed"]))
+        raise ValueError(f"{of} is not a number on seeds {seeds}: run them again")
+    if len(bad):
+        seeds = sorted(set(bad["seed"]))
+        raise ValueError(f"{of} is not a number on seeds {seeds}, which diverged: score chance")
+    values = part.groupby("seed")[metric].mean()
+    if not log:
+        return values
+    if not (values > 0).all():
+        seeds = values.index[values <= 0].tolist()
+        raise ValueError(f"{of} is not positive on seeds {seeds}, so it has no logarithm")
+    return np.log(values)

@@ -1,0 +1,206 @@
+"""The history of verdicts: when one changed, at which commit, and why.
+
+A paper's history.json lies beside its records. It only grows: an entry a claim whenever the verdict
+or what the verdict rests on is no longer what the claim's last entry says.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from reviewlib import papers, storage
+from reviewlib.evidence import provenance, schema
+from reviewlib.evidence.verdicts import GAIN_VERDICTS
+
+WORDS = (*GAIN_VERDICTS, "out of scope", None)
+
+
+class HistoryError(ValueError):
+    """A history file is damaged or not what it says it is."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a claim's verdict became.
+
+    Attributes:
+        date: when it was found to have changed, YYYY-MM-DD.
+        commit: of the source tree that computed it.
+        preset: of the records that it rests on.
+        results_version: of the study.
+        claim: its name.
+        verdict: the word of the protocol; None for a claim that has none any more.
+        mean: of the contrast, None where nothing is measured.
+        lo: lower end of its interval.
+        hi: upper end.
+        n: seeds.
+        why: it changed, in the author's words.
+    """
+
+    date: str
+    commit: str
+    preset: str
+    results_version: int
+    claim: str
+    verdict: str | None
+    mean: float | None
+    lo: float | None
+    hi: float | None
+    n: int
+    why: str
+
+    def __post_init__(self) -> None:
+        """Raise ValueError or TypeError if a field is not what it must be."""
+        date.fromisoformat(self.date)
+        for name in ("commit", "preset", "claim", "why"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value.strip() or not value.isprintable():
+                raise ValueError(f"{name} must be one line that says something, got {value!r}")
+            if len(value) > schema.MOST_TEXT:
+                raise ValueError(f"{name} must be at most {schema.MOST_TEXT} characters long")
+        for name in ("results_version", "n"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name} must be a count, got {value!r}")
+        if self.verdict not in WORDS:
+            raise ValueError(f"verdict must be one of the protocol's words, got {self.verdict!r}")
+        effect = (self.lo, self.mean, self.hi)
+        if effect != (None,) * 3 and not -math.inf < self.lo <= self.mean <= self.hi < math.inf:
+            raise ValueError(f"the mean must lie in its interval, got lo, mean, hi = {effect}")
+
+
+def path_of(study: str) -> Path:
+    """Return where a study's history lies."""
+    return papers.folder_of(study) / "records" / "history.json"
+
+
+def read(study: str) -> list[Entry]:
+    """Return the entries of a study, oldest first; none where there is no history yet.
+
+    Raises:
+        HistoryError: the file is not a history.
+    """
+    path = path_of(study)
+    if not path.exists():
+        return []
+    entries: list[Entry] = []
+    try:
+        rows = schema.read(path)
+        if not isinstance(rows, list):
+            raise ValueError(f"a history is a list, got {type(rows).__name__}")
+        for fields in rows:
+            entries.append(Entry(**fields))
+    except (ValueError, TypeError) as error:
+        raise HistoryError(
+            f"{path} is not a history, after {len(entries)} entries: {error}; restore it, "
+            "for only `reviewlib verdicts --record` writes it"
+        ) from error
+    return entries
+
+
+def changes(past: Iterable[Entry], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what today's records say of the verdicts that the last entries do not.
+
+    Args:
+        past: entries of a study, oldest first.
+        rows: the study's entries of the ledger; without valid records there is nothing to say.
+
+    Returns:
+        The fields of an entry that the records fill, one mapping a claim.
+    """
+    if any(row["stale"] for row in rows):
+        return []
+    last = {entry.claim: _says(asdict(entry)) for entry in past}
+    today = {row["claim"]: row for row in rows}
+    gone = [_without_verdict(claim, rows[0]) for claim in last if claim not in today]
+    return [
+        _finding(row) for row in (*rows, *gone) if _says(row) != last.get(row["claim"], (None,))
+    ]
+
+
+def append(
+    study: str, found: Iterable[Mapping[str, Any]], when: str, commit: str, why: str
+) -> Path:
+    """Add `changes` to a study's history and return its path.
+
+    Args:
+        study: its name.
+        found: by `changes`.
+        when: YYYY-MM-DD.
+        commit: of the source tree that computed them.
+        why: the verdicts changed.
+
+    Raises:
+        HistoryError: the file that is there is not a history.
+        ValueError: a field is not what it must be, such as an empty reason.
+    """
+    fresh = [Entry(date=when, commit=commit, why=why, **finding) for finding in found]
+    lines = (json.dumps(asdict(e), ensure_ascii=False) for e in [*read(study), *fresh])
+    path = path_of(study)
+    storage.write(path, "[\n " + ",\n ".join(lines) + "\n]\n")
+    return path
+
+
+def keep(study: str, rows: Sequence[Mapping[str, Any]], why: str | None) -> str:
+    """Enter the verdicts that changed, if there is a reason; return what there is to say of them.
+
+    Args:
+        study: its name.
+        rows: its entries of the ledger.
+        why: the verdicts changed; None enters nothing.
+
+    Raises:
+        HistoryError: the file that is there is not a history.
+        ValueError: the code or the records are not committed, which the history would name.
+    """
+    changed = changes(read(study), rows)
+    if not changed:
+        return ""
+    done = 'not in the history yet; run `reviewlib verdicts --record "why"`'
+    if why:
+        made = provenance.today()
+        if "+" in made["commit"] or made["commit"] == "unknown":
+            raise ValueError("commit the code and its records first: the history names the commit")
+        append(study, changed, made["date"], made["commit"], why)
+        done = "recorded"
+    return f"verdicts of {study} that changed: {', '.join(row['claim'] for row in changed)}; {done}"
+
+
+def events(entries: Iterable[Entry]) -> list[list[tuple[Entry | None, Entry]]]:
+    """Return the changes that were recorded together, the latest first.
+
+    An entry comes after the one that its claim had before, None for its first.
+    """
+    last: dict[str, Entry] = {}
+    pairs = []
+    for entry in entries:
+        pairs.append((last.get(entry.claim), entry))
+        last[entry.claim] = entry
+    together = groupby(pairs, key=lambda pair: (pair[1].date, pair[1].commit, pair[1].why))
+    return [list(part) for _, part in together][::-1]
+
+
+def _says(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the verdict with what it rests on: nothing where nothing was measured."""
+    if row["verdict"] is None or row["mean"] is None:
+        return (row["verdict"],)
+    return row["verdict"], row["preset"], row["results_version"]
+
+
+def _finding(row: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: row[name] for name in ("preset", "results_version", "claim", "verdict", "n")}
+    # as many digits as the records have
+    effect = {name: row[name] and round(row[name], 6) for name in ("mean", "lo", "hi")}
+    return found | effect
+
+
+def _without_verdict(claim: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a claim that is no longer made."""
+    return {**row, "claim": claim, "verdict": None, "mean": None, "lo": None, "hi": None, "n": 0}

@@ -1,0 +1,97 @@
+"""All claims of all studies with what the records say, as plain data for pages and other tools."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from reviewlib import papers
+from reviewlib.evidence import verdicts
+from reviewlib.evidence.record import Record, RecordError
+from reviewlib.evidence.stats import Interval
+from reviewlib.evidence.store import Store, on_data
+from reviewlib.evidence.validity import best, problems
+from reviewlib.trial.claims import Claim
+from reviewlib.trial.study import Study
+
+# What the status page shows of a record's origin.
+MADE = ("date", "commit", "device", "versions", "cpu_seconds")
+
+
+def ledger(data: str | None = None) -> list[dict[str, Any]]:
+    """Return one plain mapping a claim of every study, from the records that the book shows."""
+    return [
+        entry for name in papers.found() for entry in entries(*on_data(papers.find(name), data))
+    ]
+
+
+def entries(of: Study, store: Store) -> list[dict[str, Any]]:
+    """Return one plain mapping a claim of a study, from its records in a store.
+
+    Without valid records the verdicts are None and `stale` is True; `reason` says why these records
+    are shown and not larger ones.
+    """
+    try:
+        record, notes = best(of, store)
+    except RecordError as error:
+        record, notes = None, [str(error)]
+    return [_entry(of, claim, record) | {"reason": "; ".join(notes)} for claim in of.claims]
+
+
+def record_status(of: Study, store: Store) -> list[dict[str, Any]]:
+    """Return one plain mapping a preset of a study: may its records be shown, and their origin.
+
+    `state` is valid, stale or missing, and `why` says what made them stale.
+    """
+    return [_status(of, preset.name, store) for preset in of.presets]
+
+
+def _status(of: Study, preset: str, store: Store) -> dict[str, Any]:
+    found = {"preset": preset, "state": "missing", "why": ""} | dict.fromkeys(MADE)
+    if not store.has(of.name, preset):
+        return found
+    try:
+        record = store.load(of.name, preset)
+        found |= {key: record.provenance.get(key) for key in MADE}
+        wrong = problems(record, of, store)
+    except RecordError:  # it names a path of this machine
+        command = f"reviewlib study {of.name} --preset {preset} --verify"
+        wrong = [f"they cannot be checked; `{command}` says why"]
+    return found | {"state": "stale" if wrong else "valid", "why": "; ".join(wrong)}
+
+
+def _entry(of: Study, claim: Claim, record: Record | None) -> dict[str, Any]:
+    out = (
+        verdicts.judge(claim, record.rows, len(of.primary))
+        if record
+        else verdicts.Verdict(claim, None)
+    )
+    interval = out.interval or Interval(math.nan, math.nan, math.nan, math.nan, 0, math.nan)
+
+    def known(value: float) -> float | None:
+        return None if math.isnan(value) else value
+
+    return {
+        "paper": of.name,
+        "title": of.title,
+        "claim": claim.name,
+        "statement": claim.statement,
+        "source": claim.where,
+        "reported": "; ".join(number.text for number in claim.reported),
+        "kind": claim.kind,
+        "primary": claim.primary,
+        "metric": claim.metric,
+        "scale": claim.scale,
+        "mean": known(interval.mean),
+        "lo": known(interval.lo),
+        "hi": known(interval.hi),
+        "level": known(interval.level),
+        "n": interval.n,
+        "margin": claim.margin if claim.kind != "out of scope" else None,
+        "verdict": out.verdict,
+        "preset": record.preset["name"] if record else None,
+        "results_version": record.results_version if record else None,
+        "device": record.provenance["device"] if record else None,
+        "commit": record.provenance["commit"] if record else None,
+        "stale": record is None,
+    }

@@ -1,0 +1,142 @@
+"""Making records: run a study and stamp what came out; rerun what went stale, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reviewlib import data
+from reviewlib.evidence import provenance
+from reviewlib.evidence.record import Record, RecordError
+from reviewlib.evidence.store import BOOK, Store
+from reviewlib.evidence.validity import EVIDENCE, beyond_repair, settings_source, to_rerun
+from reviewlib.train import device as devices
+from reviewlib.trial import cache, experiment
+from reviewlib.trial.study import Preset, Study
+
+
+def make(
+    study: Study,
+    preset: Preset,
+    *,
+    store: Store = BOOK,
+    device: str = "cpu",
+    arms: tuple[str, ...] = (),
+    **how: Any,
+) -> Record:
+    """Run a study at a preset and return its record, which is not saved yet.
+
+    Args:
+        study: what to run.
+        preset: at which sizes.
+        store: where to look first for the records of `preset.settings_from`.
+        device: where each run trains.
+        arms: names of those to run; empty for all of the preset's.
+        how: engine, jobs and progress of `cache.map_runs`.
+
+    Raises:
+        OSError: the cache cannot be written; before anything is run.
+        RecordError: the records that the settings come from are missing; before anything is run.
+        ValueError: these records lack an arm or a condition; before anything is run.
+    """
+    start = time.perf_counter()
+    out = experiment.run(
+        study,
+        preset,
+        arms=arms,
+        settings=settings_source(study, preset, store),
+        with_floor=preset.name in EVIDENCE,
+        stamp={"commit": provenance.commit(), "device": devices.name(device)},
+        device=device,
+        **how,
+    )
+    tests = {row["test"] for row in out.rows}
+    seconds = sum(out.trials["seconds"]) + sum(row["seconds"] for row in out.rows)
+    return Record(
+        study=study.name,
+        preset=preset.plain(),
+        results_version=study.results_version,
+        data={"name": preset.data, "checksum": data.load(preset.data).checksum},
+        test=tests.pop() if len(tests) == 1 else "mixed",
+        provenance=provenance.of(out.rows, time.perf_counter() - start)
+        | {"cpu_seconds": round(seconds, 1)},
+        trials=out.trials,
+        rows=pd.DataFrame(out.rows).drop(columns=list(cache.ORIGIN)),
+        floor=out.floor,
+        fingerprints=out.fingerprints,
+    )
+
+
+def verify(
+    study: Study, preset: Preset, *, store: Store = BOOK, **how: Any
+) -> tuple[Record, list[str]]:
+    """Replay a stored record's fingerprints; rerun the arms that went stale, and no others.
+
+    Args:
+        study: whose record.
+        preset: which record.
+        store: where the record is.
+        how: `make`'s device, engine, jobs and progress.
+
+    Returns:
+        The record, stamped as verified by today's code, and the names of the arms that were rerun.
+
+    Raises:
+        RecordError: there is no record, or nothing of it can be used again.
+    """
+    stored = store.load(study.name, preset.name)
+    if wrong := beyond_repair(stored, study):
+        raise RecordError(
+            f"the {preset.name} records of {study.name} cannot be verified: {'; '.join(wrong)}; "
+            f"run `reviewlib study {study.name} --preset {preset.name}` to make them anew"
+        )
+    reasons = to_rerun(stored, study, store)
+    stale = {name for names in reasons.values() for name in names}
+    rerun = [arm.name for arm in study.arms_of(preset) if arm.name in stale]
+    record = stored
+    if stale:
+        fresh = make(study, preset, store=store, arms=tuple(rerun), **how) if rerun else None
+        record = _joined(study, preset, stored, stale, fresh)
+    return replace(record, provenance=record.provenance | {"verified": provenance.today()}), rerun
+
+
+def _joined(
+    study: Study, preset: Preset, stored: Record, stale: set[str], fresh: Record | None
+) -> Record:
+    """Return the stored record with the runs of stale arms replaced by fresh ones."""
+    places = [
+        (condition.name, arm.name)
+        for condition in study.conditions_of(preset)
+        for arm in study.arms_in(condition, preset)
+    ]
+    order = {place: position for position, place in enumerate(places)}
+
+    def join(table: str) -> pd.DataFrame:
+        old = getattr(stored, table)
+        parts = [old[~old["arm"].isin(stale)]] + ([getattr(fresh, table)] if fresh else [])
+        both = pd.concat([part for part in parts if len(part)], ignore_index=True)
+        place = [order[pair] for pair in zip(both["condition"], both["arm"], strict=True)]
+        return both.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
+
+    prints = {name: value for name, value in stored.fingerprints.items() if name not in stale}
+    prints |= fresh.fingerprints if fresh else {}
+    made = dict(stored.provenance)
+    trials, rows = join("trials"), join("rows")
+    if fresh:
+        for key, separator in (("commit", ", "), ("device", "; ")):
+            parts = {*made[key].split(separator), *fresh.provenance[key].split(separator)}
+            made[key] = separator.join(sorted(parts))
+        made |= {key: fresh.provenance[key] for key in ("source", "versions", "last_run", "date")}
+    made["cpu_seconds"] = round(sum(trials["seconds"]) + sum(rows["seconds"]), 1)
+    return replace(
+        stored,
+        test=stored.test if fresh is None or fresh.test == stored.test else "mixed",
+        trials=trials,
+        rows=rows,
+        fingerprints={arm.name: prints[arm.name] for arm in study.arms_of(preset)},
+        provenance=made,
+    )

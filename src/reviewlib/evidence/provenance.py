@@ -1,0 +1,56 @@
+"""Where, when and by which code a record was made; it is stored and identifies nothing."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from reviewlib import sources
+
+VERSIONS = ("torch", "numpy", "pandas", "scipy")
+
+
+def of(rows: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any]:
+    """Return where, when and by which code the rows of a record were made."""
+    return {
+        **today(),
+        "commit": ", ".join(sorted({row["commit"] for row in rows})),
+        "device": "; ".join(sorted({row["device"] for row in rows})),
+        "seconds": round(seconds, 1),
+        "first_run": min(row["computed"] for row in rows),
+        "last_run": max(row["computed"] for row in rows),
+    }
+
+
+def today() -> dict[str, Any]:
+    """Return the code and the libraries that run now, and the date."""
+    return {
+        "commit": commit(),
+        "source": sources.source_hash(),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in VERSIONS},
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def commit() -> str:
+    """Return the commit of the source tree, with "+" if src differs from it, or "unknown"."""
+    here = sources.PACKAGE
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        head = git("rev-parse", "--short=12", "HEAD")
+        edited = git(
+            "status", "--porcelain", "--", str(here), f":(exclude){here}/papers/*/records/*"
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head + ("+" if edited else "")

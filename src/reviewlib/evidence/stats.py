@@ -1,0 +1,183 @@
+"""Paired statistics of a contrast, on scipy: intervals, detectable effects, seeds to settle.
+
+The t interval is exact for normal differences between seeds. Where they are not normal, simulations
+at n = 3, 5, 10 say what becomes of a boundary that 2.5% of the studies should cross (level 95%):
+
+- Accuracies of test folds of 500 images, both arms on the same ones. Where the arms disagree on 5%
+  of the images or more: 2.4 to 2.6%. Where they disagree on fewer: no effect is taken for a gain in
+  1.1 to 2.6%, and an effect of just the margin lies outside the interval in up to 3.2%.
+- Diverged runs, equally likely in both arms: 0.7 to 2.7%. An outlier mostly widens the interval
+  until nothing is settled, so what they cost is power: at n = 10, with one run in fifty, an effect
+  found in all studies is found in two of three. A divergence of one arm that is too rare to be
+  among the seeds is not in the interval.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special, stats
+
+POWER = 0.8
+# Below this many seeds the spread is too badly known to speak of detectable effects.
+FEWEST_FOR_POWER = 5
+MOST_SEEDS = 10_000
+# Significant digits of what a contrast is computed from; the rest is rounding error.
+DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over seeds with its Student-t interval; unit of the contrast."""
+
+    mean: float
+    lo: float
+    hi: float
+    level: float
+    n: int
+    sd: float
+
+
+def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Return the mean of paired values with its Student-t interval, n - 1 degrees of freedom.
+
+    Values that are all equal have an interval of no width.
+
+    Raises:
+        ValueError: fewer than two values, one that is not finite, or a level outside (0, 1).
+    """
+    x = np.asarray(values, dtype=float)
+    if x.size < 2:
+        raise ValueError(f"an interval needs at least 2 seeds, got {x.size}")
+    if not np.isfinite(x).all():
+        raise ValueError(f"an interval needs finite values, got {x[~np.isfinite(x)].tolist()}")
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, got {level}")
+    mean, lo, hi, sd = (float(value) for value in t_bounds(x, level))
+    return Interval(mean, lo, hi, level, x.size, sd)
+
+
+def t_bounds(x: NDArray, level: float) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Return means, lower bounds, upper bounds and standard deviations of many studies at once.
+
+    Args:
+        x: values, (..., n), of n seeds.
+        level: of the intervals.
+    """
+    ties = np.ptp(x, axis=-1) <= 10**-DIGITS * np.abs(x).max(-1)
+    mean = np.where(ties, x[..., 0], x.mean(-1))
+    sd = np.where(ties, 0.0, x.std(-1, ddof=1))
+    half = half_width(1.0, x.shape[-1], level) * sd
+    return mean, mean - half, mean + half, sd
+
+
+def half_width(sd: float, n: int, level: float) -> float:
+    """Return the half-width of the t interval of n values with standard deviation sd."""
+    return float(special.stdtrit(n - 1, (1 + level) / 2) * sd / math.sqrt(n))
+
+
+def simultaneous_level(primaries: int) -> float:
+    """Return the level at which K primary claims hold together with 95% (Bonferroni)."""
+    return 1 - 0.05 / max(primaries, 1)
+
+
+def chance_supported(effect: float, sd: float, n: int, level: float, margin: float) -> float:
+    """Return the probability that the rule for a gain says "supported" at a true effect.
+
+    The rule is lo > 0 and mean >= margin. The mean is normal; the estimated spread, on which lo
+    depends, is integrated out over its chi distribution.
+    """
+    if sd == 0:
+        return float(effect > 0 and effect >= margin)
+    bar = np.maximum(margin, half_width(sd, n, level) * _spreads(n))
+    return float(stats.norm.sf((bar - effect) / (sd / math.sqrt(n))).mean())
+
+
+@functools.cache
+def _spreads(n: int) -> NDArray:
+    """Return 4,000 equally likely estimates of a standard deviation of 1 from n values."""
+    quantiles = (np.arange(4000) + 0.5) / 4000
+    return np.sqrt(stats.chi2.ppf(quantiles, n - 1) / (n - 1))
+
+
+def detectable_gain(sd: float, n: int, level: float, margin: float) -> float | None:
+    """Return the smallest true effect that is called "supported" with probability 0.8.
+
+    It takes the spread as known, and is as uncertain as the spread. None below five seeds.
+    """
+    if n < FEWEST_FOR_POWER:
+        return None
+    return _least(lambda effect: chance_supported(effect, sd, n, level, margin), margin, sd)
+
+
+def chance_no_loss(
+    effect: float, sd: float, n: int, level: float, margin: float, control: Interval
+) -> float:
+    """Return the probability, at the least, that the rule for no loss says "supported".
+
+    The rule is lo > -margin, and hi < -margin of the control, whose true effect and spread are
+    taken to be the measured ones. The two share an arm, so their errors are correlated, which we
+    do not model: two events together have at least the sum of their probabilities minus 1. Where
+    the control is sure to lose, that is exact.
+
+    Args:
+        effect: the true difference; 0 for a method that loses nothing, negative for a loss.
+        sd: standard deviation of the contrast between seeds.
+        n: seeds.
+        level: of both intervals.
+        margin: the smallest loss that would matter.
+        control: the interval of the contrast that has to show a loss.
+    """
+    # lo > 0 of what is shifted by the margin; margin 0 adds nothing to that.
+    keeps = chance_supported(effect + margin, sd, n, level, 0.0)
+    noticed = chance_supported(-margin - control.mean, control.sd, control.n, level, 0.0)
+    return max(0.0, keeps + noticed - 1)
+
+
+def detectable_no_loss(
+    sd: float, n: int, level: float, margin: float, control: Interval
+) -> float | None:
+    """Return the smallest true difference that is called "no loss" with probability 0.8.
+
+    Negative: a loss of that size still passes. Positive: even a method that loses nothing mostly
+    fails. None below five seeds, and where the control is too weak for any method to pass.
+    """
+    if n < FEWEST_FOR_POWER:
+        return None
+
+    def chance(effect: float) -> float:
+        return chance_no_loss(effect, sd, n, level, margin, control)
+
+    return _least(chance, -margin, sd)
+
+
+def _least(chance: Callable[[float], float], start: float, sd: float) -> float | None:
+    """Return the least effect from start on with a chance of 0.8; None if none has it."""
+    end = start + 100 * (sd or abs(start))
+    if chance(end) < POWER:
+        return None
+    if sd == 0:
+        return start
+    return float(optimize.brentq(lambda effect: chance(effect) - POWER, start, end))
+
+
+def seeds_to_settle(interval: Interval, boundaries: Sequence[float]) -> int | None:
+    """Return the n at which the half-width falls below the distance to the nearest boundary.
+
+    None if the mean lies on a boundary or more than 10,000 seeds would be needed.
+    """
+    distance = min(abs(interval.mean - boundary) for boundary in boundaries)
+    if half_width(interval.sd, MOST_SEEDS, interval.level) >= distance:
+        return None
+    return bisect.bisect_right(
+        range(MOST_SEEDS),
+        -distance,
+        lo=2,
+        key=lambda n: -half_width(interval.sd, n, interval.level),
+    )

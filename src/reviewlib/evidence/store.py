@@ -1,0 +1,144 @@
+"""Where records lie and how they are written: in the package, or in a folder of the user's.
+
+The only module that knows the names of record files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from reviewlib import papers, storage
+from reviewlib.evidence import schema
+from reviewlib.evidence.record import Record, RecordError, plain
+
+if TYPE_CHECKING:
+    from reviewlib.data import Dataset
+    from reviewlib.trial.study import Study
+
+FORMAT = 3
+
+
+@dataclass(frozen=True)
+class Store:
+    """Records of studies.
+
+    Attributes:
+        folder: holds NAME/PRESET.json; None for the book's own records, in the package.
+        data: the data set that they are on, where that is not the studies' own.
+    """
+
+    folder: Path | None = None
+    data: str | None = None
+
+    @property
+    def options(self) -> str:
+        """The option of `reviewlib study` that leads here, for messages."""
+        return f" --data {shlex.quote(self.data)}" if self.data else ""
+
+    def path(self, study: str, preset: str) -> Path:
+        """Return where the records of a study at a preset lie."""
+        if self.folder is not None:
+            return self.folder / study / f"{preset}.json"
+        return papers.folder_of(study) / "records" / f"{preset}.json"
+
+    def has(self, study: str, preset: str) -> bool:
+        """Return whether there is a record file, whatever it holds."""
+        return self.path(study, preset).exists()
+
+    def require_room(self, study: str) -> None:
+        """Make sure that a record can be saved, before anything is run for it.
+
+        Raises:
+            OSError: the folder cannot be made or written.
+        """
+        place = self.path(study, "").parent
+        storage.require_room(place, "records go", "name another folder with --out")
+
+    def save(self, record: Record) -> Path:
+        """Write a record file atomically and return its path."""
+        path = self.path(record.study, record.preset["name"])
+        content = {"format": FORMAT, "digest": record.digest()} | {
+            name: plain(value) if isinstance(value, pd.DataFrame) else value
+            for name, value in vars(record).items()
+        }
+        storage.write(path, _dump(content))
+        return path
+
+    def load(self, study: str, preset: str) -> Record:
+        """Read a record file.
+
+        Raises:
+            RecordError: it is missing, not a record, or its numbers do not fit its digest.
+        """
+        path = self.path(study, preset)
+        again = f"run `reviewlib study {study} --preset {preset}{self.options}` to make it anew"
+        if self.folder is not None and not self.data:
+            again += ", with the --out that it was made with"
+        try:
+            content = schema.read(path)
+            if content.pop("format") != FORMAT:
+                raise RecordError(f"{path} is of another format than {FORMAT}; {again}")
+            schema.check(content)
+            stated = content.pop("digest")
+            tables = {name: pd.DataFrame(content.pop(name)) for name in ("trials", "rows", "floor")}
+            record = Record(**content, **tables)
+            if (record.study, record.preset["name"]) != (study, preset):
+                holds = f"the {record.preset['name']} records of {record.study}"
+                raise RecordError(f"{path} holds {holds}")
+        except FileNotFoundError as error:
+            raise RecordError(f"there are no records at {path}; {again}") from error
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            if isinstance(error, RecordError):
+                raise
+            raise RecordError(f"{path} is not a record file ({error}); {again}") from error
+        if record.digest() != stated:
+            raise RecordError(f"a number in {path} was edited: its digest does not fit; {again}")
+        return record
+
+
+BOOK = Store()
+
+
+def on_data(study: Study, name: str | None) -> tuple[Study, Store]:
+    """Return the study on another data set, and the user's records there.
+
+    Without a name it is the study itself, whose records are the book's.
+
+    Raises:
+        ValueError: there is no data set of this name.
+        DataError: the data cannot be read.
+    """
+    if name is None:
+        return study, BOOK
+    from reviewlib import data
+    from reviewlib.trial.other_data import study_on
+
+    dataset = data.load(name)
+    return study_on(study, dataset), store_on(dataset)
+
+
+def store_on(dataset: Dataset) -> Store:
+    """Return the user's own records on a data set of these contents."""
+    word = re.sub("[^a-z0-9]+", "-", Path(dataset.name).name.lower()).strip("-")[:40] or "data"
+    folder = storage.data_folder("records", f"{word}-{dataset.checksum[:12]}")
+    return Store(folder, dataset.name)
+
+
+def _dump(content: Mapping[str, Any]) -> str:
+    """Return JSON with one table row a line, so that a diff of records can be read."""
+    parts = []
+    for key, value in content.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            lines = ",\n  ".join(json.dumps(row, allow_nan=False) for row in value)
+            parts.append(f" {json.dumps(key)}: [\n  {lines}\n ]")
+        else:
+            parts.append(f" {json.dumps(key)}: {json.dumps(value, allow_nan=False)}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"

@@ -1,0 +1,158 @@
+"""Which records may be shown: those that today's study and today's code would produce again."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from reviewlib.evidence.record import Fingerprint, Record, RecordError
+from reviewlib.evidence.store import BOOK, Store
+from reviewlib.trial import search
+from reviewlib.trial.fingerprints import fingerprint, test_digest
+from reviewlib.trial.study import Preset, Study
+
+# Most evidence first: a page shows the first of these that is valid.
+EVIDENCE = ("gpu", "laptop")
+# Another processor sums in another order; a changed default or data order moves far more. Scores
+# may count single images, of which a rounding error can turn one or two.
+TOLERANCES = {"losses": 1e-3, "scores": 1e-2}
+
+
+def problems(record: Record, study: Study, store: Store = BOOK) -> list[str]:
+    """Return why a record must not be shown, one sentence a reason; empty for a valid one."""
+    return beyond_repair(record, study) or [
+        f"{reason} {', '.join(arms)}" for reason, arms in to_rerun(record, study, store).items()
+    ]
+
+
+def beyond_repair(record: Record, study: Study) -> list[str]:
+    """Return why no run of a record can be used again, one sentence a reason."""
+    if record.preset["name"] not in {preset.name for preset in study.presets}:
+        return [f"the study no longer has a preset {record.preset['name']!r}"]
+    if record.results_version != study.results_version:
+        return [
+            f"recorded at results_version {record.results_version}, the study is at "
+            f"{study.results_version}"
+        ]
+    preset = study.preset(record.preset["name"])
+    if record.preset != preset.plain():
+        return ["the preset's sizes were changed since"]
+    if record.test != test_digest(study, preset):
+        return ["what defines the test was changed after the final seeds had run"]
+    return []
+
+
+def to_rerun(record: Record, study: Study, store: Store = BOOK) -> dict[str, list[str]]:
+    """Return the arms whose runs are no longer what the study would give, by reason.
+
+    Args:
+        record: not `beyond_repair`.
+        study: as it is today.
+        store: where to look first for the records that the preset's settings come from.
+    """
+    preset = study.preset(record.preset["name"])
+    arms = [arm.name for arm in study.arms_of(preset)]
+    reasons = {
+        "not in the records yet:": [name for name in arms if name not in record.fingerprints],
+        "no longer in the study:": [name for name in record.fingerprints if name not in arms],
+        "the search has changed for": _searched_otherwise(record, study),
+        "the settings were tuned anew for": _tuned_anew(record, study, preset, store),
+        "the code no longer reproduces": [
+            name for name in stale_arms(record, study) if name in arms
+        ],
+    }
+    return {reason: names for reason, names in reasons.items() if names}
+
+
+def stale_arms(record: Record, study: Study) -> list[str]:
+    """Return the arms of a record that today's code would not reproduce, or does not have."""
+    arms = {arm.name: arm for arm in study.arms}
+    return [
+        name
+        for name, stored in record.fingerprints.items()
+        if name not in arms or not _close(stored, fingerprint(study, arms[name]))
+    ]
+
+
+def settings_source(study: Study, preset: Preset, store: Store = BOOK) -> pd.DataFrame | None:
+    """Return the trials that a preset's settings come from; None for its own.
+
+    A preset whose source has no records yet searches for itself.
+
+    Raises:
+        RecordError: the records that they come from are damaged.
+    """
+    if preset.settings_from is None:
+        return None
+    for place in (store, BOOK):
+        if place.has(study.name, preset.settings_from):
+            return place.load(study.name, preset.settings_from).trials
+    return None
+
+
+def best(study: Study, store: Store = BOOK) -> tuple[Record, list[str]]:
+    """Return the largest preset's valid records, and what is wrong with larger ones.
+
+    Raises:
+        RecordError: no preset that counts as evidence has valid records.
+    """
+    notes = []
+    for preset in EVIDENCE:
+        if not store.has(study.name, preset):
+            continue
+        try:
+            record = store.load(study.name, preset)
+        except RecordError as error:
+            notes.append(str(error))
+            continue
+        if not (wrong := problems(record, study, store)):
+            return record, notes
+        notes += [f"{preset} records are stale: {reason}" for reason in wrong]
+    raise RecordError(
+        f"study {study.name} has no valid records{f' on {store.data}' if store.data else ''}: "
+        f"{'; '.join(notes) or 'none were made'}; "
+        f"run `reviewlib study {study.name}{store.options} --preset laptop`"
+    )
+
+
+def _tuned_anew(record: Record, study: Study, preset: Preset, store: Store) -> list[str]:
+    """Return the arms whose settings are not those that the preset takes from another one."""
+    source = settings_source(study, preset, store)
+    if source is None:
+        return []
+    return [
+        arm.name
+        for arm in study.arms_of(preset)
+        if any(
+            row["settings"] != {**row["settings"], **search.settings_of(source, arm.name, where)}
+            for where, part in record.runs(arm.name).groupby("condition")
+            for row in part.to_dict("records")
+        )
+    ]
+
+
+def _searched_otherwise(record: Record, study: Study) -> list[str]:
+    """Return the arms whose trials are not those that the study would ask for today."""
+    arms = {arm.name: arm for arm in study.arms}
+    changed = []
+    for name, part in record.trials.groupby("arm", sort=False):
+        if name not in arms:
+            continue
+        asked = dict(enumerate(search.trials_of(study, arms[name], record.preset["trials"])))
+        tried = zip(part["trial"], part["settings"], strict=True)
+        if any(dict(asked.get(number, ())) != settings for number, settings in tried):
+            changed.append(name)
+    return changed
+
+
+def _close(stored: Fingerprint, fresh: Fingerprint) -> bool:
+    return stored.keys() == fresh.keys() and all(
+        len(stored[where][what]) == len(fresh[where][what])
+        and all(
+            math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
+            for a, b in zip(stored[where][what], fresh[where][what], strict=True)
+        )
+        for where in stored
+        for what, tolerance in TOLERANCES.items()
+    )

@@ -1,0 +1,163 @@
+"""Claim and records in, verdict out. No verdict is ever typed by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from reviewlib.evidence import contrasts, stats
+from reviewlib.evidence.stats import Interval
+from reviewlib.trial.claims import Claim
+from reviewlib.trial.contrast import Contrast
+from reviewlib.trial.study import Study
+
+GAIN_VERDICTS = (
+    "supported",
+    "real but small",
+    "contradicted",
+    "no meaningful gain",
+    "inconclusive",
+)
+NO_LOSS_VERDICTS = ("supported", "contradicted", "inconclusive")
+# Records are rounded to six decimals: a mean of just the margin may come out short by this share.
+SHORT_OF_MARGIN = 1e-4
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the records say of one claim, oriented so that positive favours the claim.
+
+    Attributes:
+        claim: what was claimed.
+        verdict: the word of the protocol; None for an exploratory claim.
+        interval: of the paired contrast; None for a claim out of scope.
+        values: the contrast of every seed, indexed by seed.
+        detectable: smallest true effect that would be called supported with probability 0.8; for
+            no loss, a negative one is a loss that would still pass.
+        to_settle: seeds that an inconclusive claim would need.
+        diverged: runs of the contrast and its control that diverged, of how many.
+        control: for no loss, the interval of the contrast that has to show a loss.
+        if_equal: for no loss, the least probability of "supported" if there were no difference.
+    """
+
+    claim: Claim
+    verdict: str | None
+    interval: Interval | None = None
+    values: pd.Series | None = None
+    detectable: float | None = None
+    to_settle: int | None = None
+    diverged: tuple[int, int] = (0, 0)
+    control: Interval | None = None
+    if_equal: float | None = None
+
+
+def rule_for_gain(interval: Interval, margin: float) -> str:
+    """Return the protocol's word for a claimed gain (PROTOCOL rule 9).
+
+    A mean that falls short of the margin by less than a ten-thousandth of it has reached it.
+    """
+    if interval.lo > 0:
+        reached = interval.mean >= margin * (1 - SHORT_OF_MARGIN)
+        return "supported" if reached else "real but small"
+    if interval.hi < 0:
+        return "contradicted"
+    return "no meaningful gain" if interval.hi < margin else "inconclusive"
+
+
+def rule_for_no_loss(interval: Interval, control: Interval, margin: float) -> str:
+    """Return the protocol's word for "no loss": the control must show that a loss is noticed."""
+    if interval.hi < -margin:
+        return "contradicted"
+    if interval.lo > -margin and control.hi < -margin:
+        return "supported"
+    return "inconclusive"
+
+
+def judge(claim: Claim, rows: pd.DataFrame, primaries: int) -> Verdict:
+    """Return the verdict on a claim.
+
+    Args:
+        claim: what to test.
+        rows: the final runs of a record.
+        primaries: how many primary claims the chapter has; their intervals hold together.
+
+    Raises:
+        ValueError: the records do not hold the arms, or their seeds are unpaired.
+    """
+    if claim.kind == "out of scope":
+        return Verdict(claim, "out of scope")
+    level = stats.simultaneous_level(primaries) if claim.primary else 0.95
+    values = _values(claim, rows, claim.contrast)
+    interval = stats.t_interval(values, level)
+    detectable = to_settle = word = control = if_equal = None
+    spread = interval.sd, interval.n, level, claim.margin
+    if claim.kind == "gain":
+        word = rule_for_gain(interval, claim.margin)
+        to_settle = stats.seeds_to_settle(interval, (0.0, claim.margin))
+        detectable = stats.detectable_gain(*spread)
+    elif claim.control:
+        control = stats.t_interval(_values(claim, rows, claim.control), level)
+        word = rule_for_no_loss(interval, control, claim.margin)
+        to_settle = seeds_for_no_loss(interval, control, claim.margin)
+        detectable = stats.detectable_no_loss(*spread, control)
+        if interval.n >= stats.FEWEST_FOR_POWER:
+            if_equal = stats.chance_no_loss(0.0, *spread, control)
+    return Verdict(
+        claim,
+        word if claim.primary else None,
+        interval,
+        values,
+        detectable,
+        to_settle if claim.primary and word == "inconclusive" else None,
+        _diverged(rows, (*claim.contrast, *claim.control)),
+        control,
+        if_equal,
+    )
+
+
+def seeds_for_no_loss(interval: Interval, control: Interval, margin: float) -> int | None:
+    """Return the seeds that would settle whether there is no loss.
+
+    The interval has to leave the margin; above it, the control's has to lie below. None if the
+    control's mean does not, or more than 10,000 seeds would be needed.
+    """
+    needed = [stats.seeds_to_settle(interval, (-margin,))]
+    if interval.mean > -margin:
+        loses = control.mean < -margin
+        needed.append(stats.seeds_to_settle(control, (-margin,)) if loses else None)
+    return None if None in needed else max(needed)
+
+
+def judge_all(study: Study, rows: pd.DataFrame) -> list[Verdict]:
+    """Return the verdicts on all claims of a study, in the order of their declaration."""
+    return [judge(claim, rows, len(study.primary)) for claim in study.claims]
+
+
+def judge_controls(study: Study, rows: pd.DataFrame) -> list[Verdict]:
+    """Return what the rule says of the study's controls, each at the level of a single claim.
+
+    A control of arms or conditions that the rows do not have is left out.
+    """
+    there = set(zip(rows["arm"], rows["condition"], strict=True))
+    return [
+        judge(control, rows, 1)
+        for control in study.controls
+        if all((arm, condition) in there for _, arm, condition in control.contrast)
+    ]
+
+
+def _values(claim: Claim, rows: pd.DataFrame, terms: Contrast) -> pd.Series:
+    return contrasts.by_seed(
+        rows,
+        terms,
+        claim.metric,
+        log=claim.scale == "log ratio",
+        sign=1.0 if claim.better == "higher" else -1.0,
+    )
+
+
+def _diverged(rows: pd.DataFrame, terms: Contrast) -> tuple[int, int]:
+    pairs = {(arm, condition) for _, arm, condition in terms}
+    mine = rows[[pair in pairs for pair in zip(rows["arm"], rows["condition"], strict=True)]]
+    return int(mine["diverged_at"].notna().sum()), len(mine)

@@ -1,0 +1,63 @@
+"""The options that the commands of `reviewlib` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Name = Annotated[str, typer.Argument(help="A paper, as `reviewlib list` names it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other tools.")]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        help="The book's folder; by default the nearest one above that has a _config.yml."
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(help="A notebook by name, such as sam; give it again for more. All by default."),
+]
+CellTimeout = Annotated[int, typer.Option(min=1, help="Seconds that one cell may take.")]
+Timeout = Annotated[int, typer.Option(min=1, help="Seconds that one notebook may take.")]
+Jobs = Annotated[int, typer.Option(min=1, help="How many at once on this machine.")]
+Force = Annotated[bool, typer.Option(help="Do it even where nothing has changed.")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="Other data: cifar10, or a folder of images with a folder per class. Their records "
+        "are kept apart from the package's, and every preset tunes for itself.",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="Write DIR/NAME/PRESET.json, not the package's own records."),
+]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")]
+Engine = Annotated[
+    Literal["local", "processes", "ray"] | None,
+    typer.Option(
+        help="local: this process. processes: of this machine. ray: a cluster, or one of --jobs "
+        "CPUs started here. By default processes if --jobs is more than 1."
+    ),
+]
+Verify = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        help="Replay the fingerprints of the stored records; rerun only arms that went stale.",
+    ),
+]
+TrialRun = Annotated[
+    bool,
+    typer.Option(
+        "--trial-run",
+        help="Run one seed and two trials, save nothing, and forecast what each preset would cost.",
+    ),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--parameter", "-p", help="name=value for the notebooks' parameters cell."),
+]

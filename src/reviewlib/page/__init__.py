@@ -1,0 +1,1 @@
+"""The page: what a notebook calls to show tables and figures."""

@@ -1,0 +1,249 @@
+"""What a notebook calls: run its preset, load the evidence, show source, tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML, Markdown, display
+
+from reviewlib import data as datasets
+from reviewlib import papers
+from reviewlib.evidence import contrasts, stats, units, verdicts
+from reviewlib.evidence.checklist import checklist
+from reviewlib.evidence.make import make
+from reviewlib.evidence.record import Record, RecordError
+from reviewlib.evidence.store import BOOK, Store, on_data
+from reviewlib.evidence.validity import EVIDENCE, best
+from reviewlib.page import curves, figures, prose, tables
+from reviewlib.page.agreement import agreement, evidence
+from reviewlib.page.drawing import Drawn, show
+from reviewlib.page.markup import folded, source, stamped
+from reviewlib.train import device as devices
+from reviewlib.trial.inputs import Sample
+from reviewlib.trial.other_data import resize
+from reviewlib.trial.runs import draw
+from reviewlib.trial.study import Preset, Study
+
+__all__ = ["Chapter", "open_chapter", "source"]
+
+# A strip chart of trials has a panel a condition; more than so many become a table.
+MOST_PANELS = 6
+
+
+@dataclass
+class Chapter:
+    """One notebook's view of its study.
+
+    Attributes:
+        study: what is on trial.
+        preset: what this notebook runs.
+        device: where.
+        store: where the records lie.
+    """
+
+    study: Study
+    preset: Preset
+    device: str
+    store: Store = BOOK
+
+    @cached_property
+    def fresh(self) -> Record:
+        """This machine's run of the notebook's preset."""
+        self._runs: list[dict] = []
+        how = {"store": self.store, "device": self.device, "progress": self._runs.append}
+        return make(self.study, self.preset, **how)
+
+    @cached_property
+    def _evidence(self) -> tuple[Record, list[str]]:
+        if self.preset.name in EVIDENCE:
+            return self.fresh, []
+        return best(self.study, self.store)
+
+    @property
+    def record(self) -> Record:
+        """The records that the page rests on: the largest valid preset's, or this run's own."""
+        return self._evidence[0]
+
+    @cached_property
+    def verdicts(self) -> dict[str, verdicts.Verdict]:
+        """The verdict on every claim, by name."""
+        return {out.claim.name: out for out in verdicts.judge_all(self.study, self.record.rows)}
+
+    @cached_property
+    def control_verdicts(self) -> dict[str, verdicts.Verdict]:
+        """What the rule says of the study's controls, by name."""
+        outs = verdicts.judge_controls(self.study, self.record.rows)
+        return {out.claim.name: out for out in outs}
+
+    def claims(self) -> None:
+        """Display the claim card."""
+        display(Markdown(prose.CLAIMS), stamped(tables.claims(self.study)))
+
+    def experiment(self) -> None:
+        """Display *The experiment*: this machine's run, the evidence, arms, sizes and trials."""
+        fresh = self.fresh
+        try:
+            stored = self.store.load(self.study.name, self.preset.name)
+        except RecordError:
+            stored = None
+        display(
+            Markdown(agreement(self.study, fresh, stored, self._runs)),
+            Markdown(evidence(*self._evidence, self.store.data)),
+            Markdown(prose.EXPERIMENT),
+            stamped(tables.arms(self.study, self.record), self.stamp),
+            stamped(tables.protocol(self.study, self.record), self.stamp),
+        )
+        if self.record.trials["condition"].nunique() <= MOST_PANELS:
+            show(figures.trials(self.study, self.record), self.stamp)
+        else:
+            trials = tables.trials(self.study, self.record)
+            display(HTML(folded(f"All {len(trials)} tuning trials", trials)))
+        display(HTML(folded("The chosen settings", tables.settings(self.study, self.record))))
+
+    def closing(self) -> None:
+        """Display *Verdict*: the verdicts, controls, price and checklist."""
+        outs = self.verdicts.values(), self.control_verdicts.values()
+        display(
+            Markdown(prose.VERDICT),
+            stamped(tables.verdicts(outs[0]), self.stamp),
+            stamped(tables.contrasts(outs[1]), self.stamp),
+        )
+        price = tables.price(self.study, self.record)
+        if len(price) > 1:
+            display(stamped(price, self.stamp))
+        rules = checklist(self.study, self.record, self.store)
+        display(HTML(folded("The rules of the protocol that code can check", rules)))
+
+    def compare(self, *names: str) -> None:
+        """Display the paired differences of the named claims, as a figure and as a table."""
+        outs = [self.verdicts[name] for name in names]
+        show(figures.contrasts(self.study, outs), self.stamp)
+        display(self.contrasts(*names))
+
+    def contrasts(self, *names: str) -> HTML:
+        """Return the paired differences of the named claims as a table."""
+        return stamped(tables.contrasts(self.verdicts[name] for name in names), self.stamp)
+
+    def two_by_two(self, neither: str, first: str, second: str, both: str, condition: str) -> HTML:
+        """Return main effects and interaction of two methods, from the four arms of a 2 x 2."""
+        arms = (neither, first, second, both)
+        return stamped(tables.two_by_two(self.study, self.record, arms, condition), self.stamp)
+
+    def says(self, name: str) -> str:
+        """Return a claim's or control's paired difference in words, for a sentence of the page."""
+        out = self.verdicts.get(name) or self.control_verdicts[name]
+        interval, of = out.interval, out.claim.measure
+        lo, hi = (units.effect(end, *of) for end in (interval.lo, interval.hi))
+        return (
+            f"{units.with_unit(interval.mean, *of)} ({units.percent(interval.level)} interval "
+            f"{lo} to {hi}, n = {interval.n})"
+        )
+
+    def notices(self, name: str) -> str:
+        """Return the smallest gain that would mostly be called supported, in words."""
+        claim, effect = self.verdicts[name].claim, self.verdicts[name].detectable
+        if effect is None:
+            return "no gain reliably"
+        return units.with_unit(effect, *claim.measure)
+
+    def difference(self, arm: str, other: str, condition: str, metric: str = "accuracy") -> str:
+        """Return a paired difference that no claim declares, in words, marked as such."""
+        contrast = (self.study.arm(arm) - self.study.arm(other)) @ self.study.condition(condition)
+        interval = stats.t_interval(contrasts.by_seed(self.record.rows, contrast, metric))
+        return (
+            f"{units.with_unit(interval.mean, metric)} (looked at after the fact; "
+            f"{tables.interval_text(interval, metric)}, n = {interval.n})"
+        )
+
+    def verdict(self, name: str) -> str:
+        """Return the verdict's word on a primary claim."""
+        return self.verdicts[name].verdict
+
+    def sample(self, seed: int = 0, condition: str | None = None) -> Sample:
+        """Return images as a run of the `quick` preset gets them, for a picture.
+
+        Args:
+            seed: which draw.
+            condition: whose label noise they carry; the study's first by default.
+        """
+        preset = self.study.preset("quick")
+        where = self.study.condition(condition) if condition else self.study.conditions[0]
+        return draw(datasets.load(preset.data).development, preset, where, seed)
+
+    def show_finals(self) -> None:
+        """Display the test accuracy of every arm."""
+        show(figures.finals(self.study, self.record), self.stamp)
+
+    def show_curves(self, condition: str, *arms: str) -> None:
+        """Display validation accuracy along training for the named arms."""
+        show(curves.along_training(self.study, self.record, condition, arms), self.stamp)
+
+    def show_over(
+        self,
+        lines: Mapping[str, pd.Series],
+        x: str,
+        y: str,
+        *,
+        caption: str,
+        marks: Mapping[str, float | None] | None = None,
+    ) -> None:
+        """Display lines over a numeric axis, and the marks that have a place (`curves.over`)."""
+        placed = {label: at for label, at in (marks or {}).items() if at is not None}
+        show(curves.over(lines, x, y, placed, caption), self.stamp)
+
+    def show_images(self, pictures: Mapping[str, np.ndarray], what: str, *, caption: str) -> None:
+        """Display small images that the notebook itself computed (see `figures.images`)."""
+        self.show(figures.images(pictures, what, caption))
+
+    def show(self, drawn: Drawn) -> None:
+        """Display a figure of what the notebook itself computed."""
+        show(drawn, "Computed by this notebook.")
+
+    @property
+    def stamp(self) -> str:
+        """Where the numbers of the page come from, in a line."""
+        made = self.record.provenance
+        return (
+            f"Preset {self.record.preset['name']}, {made['device']}, "
+            f"n = {self.record.preset['seeds']} seeds, commit {made['commit']}."
+            + (
+                f" Other data than the book's: {self.record.data['name']}."
+                if self.store.data
+                else ""
+            )
+        )
+
+
+def open_chapter(
+    name: str,
+    *,
+    preset: str = "quick",
+    device: str = "auto",
+    seeds: int | None = None,
+    data: str | None = None,
+) -> Chapter:
+    """Return the chapter of a paper, from the notebook's parameters.
+
+    Args:
+        name: the study.
+        preset: quick, laptop or gpu; what this notebook runs.
+        device: "cpu", "cuda", or "auto" for a GPU where there is one.
+        seeds: final seeds; the preset's own if None.
+        data: name of a data set or a folder of images; the preset's own if None. On other data
+            the page rests on the records that `reviewlib study NAME --data DATA` made.
+
+    Raises:
+        ValueError: an unknown study, preset, device, number of seeds or data set.
+        DataError: the data cannot be read, or are too few.
+    """
+    of, where = papers.find(name), devices.resolve(device)
+    usual = of.preset(preset)
+    size = resize(usual, seeds, data)
+    if size.data == usual.data:
+        return Chapter(of, size, where)
+    study, store = on_data(of, data)
+    return Chapter(study, size, where, store)

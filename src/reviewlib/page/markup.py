@@ -1,0 +1,47 @@
+"""Text, tables and source code as a page shows them, escaped."""
+
+from __future__ import annotations
+
+import html
+import inspect
+import re
+import textwrap
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML, Markdown
+
+from reviewlib.evidence.verdicts import GAIN_VERDICTS
+
+
+def source(thing: Any) -> Markdown:
+    """Return the source of a function, class or method as the library runs it."""
+    return Markdown(f"```python\n{textwrap.dedent(inspect.getsource(thing)).rstrip()}\n```")
+
+
+def plain(text: str) -> str:
+    """Return text as Markdown that says just that: no markup, no HTML, no formula."""
+    return re.sub(r"([\\`*_{}\[\]<>#|$~&!])", r"\\\1", " ".join(text.split()))
+
+
+def stamped(frame: pd.DataFrame, stamp: str = "") -> HTML:
+    """Return a table, and below it where its numbers come from."""
+    origin = f'<p class="table-stamp">{html.escape(stamp)}</p>' if stamp else ""
+    return HTML(markup(frame) + origin)
+
+
+def markup(frame: pd.DataFrame) -> str:
+    """Return a table as escaped HTML that scrolls sideways on a narrow screen.
+
+    A cell that holds a verdict and nothing else looks like one.
+    """
+    inner = frame.to_html(index=False, escape=True, border=0, classes="dataframe", na_rep="–")
+    for word in (*GAIN_VERDICTS, "out of scope"):
+        badge = f'<span class="verdict verdict-{word.replace(" ", "-")}">{word}</span>'
+        inner = inner.replace(f"<td>{word}</td>", f"<td>{badge}</td>")
+    return f'<div class="trial-table" role="region" aria-label="table" tabindex="0">{inner}</div>'
+
+
+def folded(title: str, frame: pd.DataFrame) -> str:
+    """Return a table that opens on a click, as escaped HTML."""
+    return f"<details><summary>{html.escape(title)}</summary>{markup(frame)}</details>"

@@ -1,0 +1,228 @@
+"""The arms and conditions of the double descent study: sizes across the one that just fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from reviewlib import data
+from reviewlib.papers.double_descent.method import RandomFeatures
+from reviewlib.papers.lottery_tickets import method as lottery
+from reviewlib.train.recipe import MakeOptimizer
+from reviewlib.trial.declare import (
+    Arm,
+    Condition,
+    Inputs,
+    Solution,
+    Training,
+    adam,
+    models,
+    sgd,
+    standard_controls,
+    training,
+)
+
+# The swept values; each condition has one.
+WIDTHS = (3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256)
+CLEAN_WIDTHS = (4, 8, 24, 48, 128)
+SWEPT_WIDTHS = (8, 24, 48, 128)
+FEATURES = (0.03, 0.1, 0.2, 0.4, 0.7, 0.9, 1.0, 1.1, 1.4, 2.0, 4.0, 8.0)
+SAMPLES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.25, 1.6, 2.4, 4.0)
+STEPS = (0.01, 0.03, 0.1, 0.3)
+DENSITIES = (0.03, 0.1, 0.3)
+CHANNELS = (1, 2, 4, 8, 16, 32, 64)
+
+# Widths with 20% wrong labels: the best one before the peak, the worst, and the widest.
+BEST, PEAK, WIDEST = 8, 48, 256
+# A pruned net of that width does worst at this density, and recovers at that one.
+PRUNED_WIDTH, SPARSE_PEAK, SPARSEST = 128, 0.3, 0.03
+
+LR = 0.003  # Adam's constant rate; in a pilot on tuning seeds it fits all labels
+# Features and their samples are counted in quarters of a run's training images, so that a closed
+# form of cubic cost stays affordable, and there may be four times as many samples as features.
+QUARTER = 4
+STACK = 10
+# A net that is to be pruned is trained for this fraction of the steps first.
+FIND = 0.3
+# Validation looks, in percent of the steps: dense where early stopping would stop.
+LOOKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)
+LABELS = {"clean": (0.0, "clean labels"), "noisy": (0.2, "20% wrong labels")}
+
+
+def sweep(
+    what: str, values: tuple[float, ...], noise: str, words: str, **fields: Any
+) -> tuple[Condition, ...]:
+    """Return a condition for every swept value; `held` are the other values that they fix."""
+    wrong, labels = LABELS[noise]
+    held = fields.pop("held", {})
+    return tuple(
+        Condition(
+            f"{what}-{value:g}-{noise}",
+            f"{words.format(value)}, {labels}",
+            label_noise=wrong,
+            fixed={**held, what: value},
+            **fields,
+        )
+        for value in values
+    )
+
+
+AS_MANY_SAMPLES, AS_MANY_FEATURES = {"samples": 1.0}, {"features": 1.0}
+PRUNED = {"width": PRUNED_WIDTH}
+FEATURES_OF_N, SAMPLES_OF_N = "{:g}n random features", "n random features, {:g}n samples"
+CONDITIONS = (
+    *sweep("features", FEATURES, "noisy", FEATURES_OF_N, held=AS_MANY_SAMPLES),
+    *sweep("features", FEATURES, "clean", FEATURES_OF_N, held=AS_MANY_SAMPLES),
+    *sweep("samples", SAMPLES, "noisy", SAMPLES_OF_N, held=AS_MANY_FEATURES),
+    *sweep("width", WIDTHS, "noisy", "width {}", stack=STACK, ragged="noisy"),
+    *sweep("width", CLEAN_WIDTHS, "clean", "width {}", stack=STACK, ragged="clean"),
+    *sweep("steps", STEPS, "noisy", "{:g} of the steps", held={"width": WIDEST}, stack=STACK),
+    *sweep(
+        "density",
+        DENSITIES,
+        "noisy",
+        "{:g} of the weights",
+        held={"width": PRUNED_WIDTH},
+        stack=STACK,
+    ),
+    *sweep("channels", CHANNELS, "noisy", "{} channels"),
+)
+
+
+def at(what: str, value: float, noise: str = "noisy") -> Condition:
+    """Return the condition with this value of what is swept."""
+    return next(each for each in CONDITIONS if each.name == f"{what}-{value:g}-{noise}")
+
+
+def over(*swept: str, noise: str | None = None) -> tuple[Condition, ...]:
+    """Return the conditions that sweep one of these."""
+    return tuple(
+        each
+        for each in CONDITIONS
+        if each.name.split("-")[0] in swept and noise in (None, each.name.split("-")[-1])
+    )
+
+
+def net(run: Inputs) -> nn.Module:
+    """Return a convolutional net where the condition counts channels, else one hidden layer."""
+    if "channels" in run:
+        return models.cnn(run.sample.train, run.sample.classes, run["channels"])
+    return models.mlp(run.sample.train, run.sample.classes, run["width"])
+
+
+def fitted(run: Inputs) -> Iterator[Training | Solution]:
+    """Solve for the read-out of random features; train a net to the end by Adam."""
+    if "features" in run:
+        yield Solution(partial(random_features, run), passes=len(run.sample.train))
+    else:
+        yield trained(run)
+
+
+def by_sgd(run: Inputs) -> Iterator[Training]:
+    """Train by SGD with momentum at a constant rate."""
+    yield trained(run, optimizer=sgd)
+
+
+def annealed(run: Inputs) -> Iterator[Training]:
+    """Train by Adam at a rate that falls to zero."""
+    yield trained(run, schedule="cosine")
+
+
+def pruned(run: Inputs) -> Iterator[Training]:
+    """Train a wide net for a while; train its largest weights again from their start."""
+    model = run.net()
+    for candidate in lottery.rounds(model, run["density"], 1):
+        yield trained(run, model=candidate, order=run.seed, fraction=FIND)
+    yield trained(run, model=model)
+
+
+def trained(
+    run: Inputs, *, optimizer: MakeOptimizer = adam, fraction: float = 1, **options: Any
+) -> Training:
+    """Return the training of a net, for a fraction of its steps."""
+    steps = max(1, round(fraction * max(1, round(run.steps * run.get("steps", 1)))))
+    if "order" not in options:
+        options["eval_steps"] = tuple(sorted({max(1, steps * look // 100) for look in LOOKS}))
+    options = {"lr": run.get("lr", LR), "schedule": "constant"} | options
+    return training(
+        run, optimizer=optimizer, steps=steps, weight_decay=run.get("penalty", 0.0), **options
+    )
+
+
+def random_features(run: Inputs) -> nn.Sequential:
+    """Return random features of the normalized pixels below the read-out of least squares."""
+    quarter = len(run.sample.train) // QUARTER
+    part = run.sample.train.take(range(round(run["samples"] * quarter)))
+    inputs, count = part.images[0].numel(), round(run["features"] * quarter)
+    features = RandomFeatures(inputs, count, data.stream(run.seed, "init"))
+    model = nn.Sequential(models.Normalize(part), nn.Flatten(-3), features).to(part.labels.device)
+    features.fit(model[:2](part.pixels()), part.labels, run.sample.classes, run.get("penalty", 0.0))
+    return model
+
+
+SWEPT = tuple(at("width", width) for width in SWEPT_WIDTHS)
+
+plain = Arm(
+    "plain",
+    "No penalty",
+    "untuned",
+    (),
+    "the papers' own object: least squares of minimum norm, or a net trained to the end by Adam at "
+    "a constant rate; nothing is tuned",
+    fitted,
+    conditions=over("features", "samples", "width", "steps", "channels"),
+)
+penalty = Arm(
+    "penalty",
+    "Tuned penalty",
+    "baseline",
+    ("penalty",),
+    "the same with an L2 penalty chosen on validation in every condition: ridge regression, or "
+    "weight decay",
+    fitted,
+    conditions=(
+        *over("features", "samples"),
+        *over("width", noise="noisy"),
+        *over("channels"),
+    ),
+)
+with_sgd = Arm(
+    "sgd",
+    "SGD instead of Adam",
+    "ablation",
+    (),
+    "another optimizer: SGD with momentum at a constant rate",
+    by_sgd,
+    {"lr": 0.03},
+    conditions=SWEPT,
+)
+cosine = Arm(
+    "cosine",
+    "Adam, cosine schedule",
+    "ablation",
+    (),
+    "another schedule: the learning rate falls to zero along half a cosine",
+    annealed,
+    conditions=SWEPT,
+)
+sparse = Arm(
+    "pruned",
+    "Pruned and trained again",
+    "combination",
+    (),
+    "a wide net's largest weights, put back to their start and trained anew: the lottery ticket's "
+    "one-shot pruning as a way back through the threshold",
+    pruned,
+    conditions=over("density"),
+)
+ARMS = (
+    plain,
+    penalty,
+    with_sgd,
+    cosine,
+    sparse,
+    *standard_controls(penalty, (at("width", PEAK),)),
+)

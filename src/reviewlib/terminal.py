@@ -1,0 +1,132 @@
+"""How the command line speaks: errors, progress and tables on a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich import progress
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+out = Console()
+err = Console(stderr=True)
+
+
+def fail(message: object, code: int = 1) -> typer.Exit:
+    """Return the exit of a command after saying on stderr what went wrong."""
+    notes = "".join(f"; {note}" for note in getattr(message, "__notes__", ()))
+    say(f"[red]error:[/red] {escape(message)}{escape(notes)}")
+    return typer.Exit(code)
+
+
+def note(message: object) -> None:
+    """Say something on stderr that is worth knowing."""
+    say(f"[yellow]note:[/yellow] {escape(message)}")
+
+
+def say(text: str) -> None:
+    """Print a line on stderr; markup in square brackets colors it."""
+    err.print(text, highlight=False, soft_wrap=True)
+
+
+def escape(message: object) -> str:
+    """Return a message whose square brackets are no markup."""
+    return str(message).replace("[", r"\[")
+
+
+def watched(items: list[str], doing: str) -> Iterator[str]:
+    """Yield the items under a progress bar."""
+    yield from progress.track(items, doing, console=err, transient=True)
+
+
+@contextmanager
+def running(what: str, runs: int) -> Iterator[Callable[[dict], None]]:
+    """Show a bar over the runs of a study; what it gives is called with each finished one."""
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("left"),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(what, total=runs)
+        yield lambda row: bar.advance(task)
+
+
+@contextmanager
+def reporting(book: Path, as_json: bool) -> Iterator[Callable[[Any], None]]:
+    """Show notebooks while they run, then what became of them; exit with 1 if one failed."""
+    from reviewlib.book.build import BuildError
+    from reviewlib.book.execute import last_runs
+    from reviewlib.book.progress import Display, table
+
+    display, trouble, code = Display(last_runs(book), err), None, 1
+    try:
+        with display:
+            yield display
+    except KeyboardInterrupt:
+        trouble = "stopped; what has finished is kept, the same command goes on from here"
+        code = 130
+    except (BuildError, ValueError, OSError) as error:
+        trouble = error
+    outcomes = display.ended()
+    if as_json:
+        typer.echo(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
+    elif outcomes:
+        out.print(table(outcomes))
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    for outcome in failed:
+        fail(outcome.error)
+        typer.echo(outcome.traceback, err=True)
+    if trouble and not (failed and isinstance(trouble, BuildError)):
+        raise fail(trouble, code)
+    if failed:
+        raise typer.Exit(1)
+
+
+def study_table(rows: list[dict]) -> Table:
+    """Return one row a paper, with its valid records."""
+    table = Table("paper", "title", "valid records", "quick run, CPU-s")
+    for row in rows:
+        seconds = "–" if row["quick_seconds"] is None else f"{row['quick_seconds']:.0f}"
+        table.add_row(row["paper"], row["title"], ", ".join(row["presets"]) or "none", seconds)
+    return table
+
+
+def verdict_table(rows: list[dict]) -> Table:
+    """Return one paper's claims; every cell folds rather than being cut."""
+    from reviewlib.evidence import units
+
+    made = [str(rows[0][key]) for key in ("preset", "device", "commit") if rows[0][key]]
+    title = Text(f"{rows[0]['paper']}: {', '.join(made)}")
+    table = Table(title=title, title_justify="left")
+    for heading in ("claim", "effect", "interval", "n", "verdict"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        shown = ["–", "–", "–"]
+        if row["mean"] is not None:
+            of = row["metric"], row["scale"]
+            lo, hi = (units.effect(row[key], *of) for key in ("lo", "hi"))
+            shown = [units.with_unit(row["mean"], *of), f"{lo} to {hi}", str(row["n"])]
+        word = row["verdict"] or ("no valid records" if row["stale"] else "exploratory")
+        table.add_row(*map(Text, (row["claim"], *shown, word)))
+    return table
+
+
+def book_folder(root: Path | None) -> Path:
+    """Return the book's folder: the one given, or the nearest above that has a _config.yml."""
+    places = [root] if root else [Path.cwd(), *Path.cwd().parents]
+    for place in places:
+        if (place / "_config.yml").exists():
+            return place.resolve()
+    where = f"{root}" if root else f"{Path.cwd()} or above"
+    raise fail(f"no _config.yml in {where}: run this in the book's folder, or name it with --root")

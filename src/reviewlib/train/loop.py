@@ -1,0 +1,180 @@
+"""The one training loop: it trains a model, or a stack of models, and knows nothing of papers.
+
+A method enters through PyTorch's own nouns: the model, the loss or the optimizer. The loop calls
+`optimizer.step(closure)` and nothing else: a method that needs two gradients takes two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from reviewlib.data import Split, stream_seed
+from reviewlib.train.batches import loader, part_of
+from reviewlib.train.optimizers import sgd
+from reviewlib.train.ragged import Ragged
+from reviewlib.train.recipe import Config, Loss, MakeOptimizer, Training, cross_entropy
+from reviewlib.train.replicas import Alone, Stack
+from reviewlib.train.watch import Watch, evaluate
+
+# Losses stay on the device; they are checked this often, so that a GPU need not wait each step.
+CHECK_EVERY = 50
+# Parts of one batch draw from streams this far apart: torch's CPU generator takes only the low 32
+# bits of a seed.
+MOST_STEPS = 2**20
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What came out of one training run.
+
+    Attributes:
+        model: the model after its last step.
+        losses: the training loss of each step, (steps,), on the CPU; of the clean pass under SAM.
+        curve: (step, validation accuracy) at the config's `eval_steps`.
+        best: a copy of the model at its best evaluated step, None without any.
+        diverged_at: the first step with a non-finite loss, None for a run that finished.
+        passes: forward-backward passes over one example.
+        seconds: CPU seconds of this process on a CPU, wall seconds on a GPU.
+        peak_bytes: peak memory allocated on the GPU, None on a CPU.
+        config: what was asked for, None for a solution.
+    """
+
+    model: nn.Module
+    losses: Tensor
+    curve: tuple[tuple[int, float], ...]
+    best: nn.Module | None
+    diverged_at: int | None
+    passes: int
+    seconds: float
+    peak_bytes: int | None
+    config: Config | None = field(repr=False)
+
+
+def fit(
+    model: nn.Module,
+    train: Split,
+    config: Config,
+    *,
+    seed: int,
+    loss: Loss = cross_entropy,
+    optimizer: MakeOptimizer = sgd,
+    validation: Split | None = None,
+) -> Fit:
+    """Train the model in place.
+
+    The batch order comes from the seed's order stream. Everything that a model, a loss or an
+    optimizer draws from torch's default generator (views, dropout) comes from the method stream,
+    which restarts from (seed, step) whenever the closure is called, so that an optimizer which
+    evaluates one batch twice meets the same noise twice. What an optimizer draws before it calls
+    the closure continues the stream of the step before.
+
+    Args:
+        model: on the device of `train`; trained in place.
+        train: the examples; all of them as one tensor.
+        config: sizes and hyperparameters.
+        seed: owner of all randomness of the run.
+        loss: maps (model, x, y) to a scalar.
+        optimizer: maps (model, config) to an optimizer. The closure it is given also answers
+            closure(i, k): the loss of the i-th of k equal parts of the batch.
+        validation: the split that the model is scored on after `config.eval_steps`.
+
+    Raises:
+        ValueError: `eval_steps` without a validation split, or fewer examples than a batch.
+    """
+    training = Training(model, train, config, seed, loss, optimizer, validation)
+    return train_stack([training], training, Alone(model))[0]
+
+
+def train_stack(
+    trainings: Sequence[Training], shared: Training, stack: Alone | Stack | Ragged
+) -> list[Fit]:
+    """Train the models of a stack as the shared training says; R of them, or one alone."""
+    config, device = shared.config, shared.train.labels.device
+    if config.eval_steps and shared.validation is None:
+        raise ValueError("config.eval_steps is given, so fit needs a validation split")
+    batch_of = loader(trainings, stack)
+    optimizer = shared.optimizer(stack.model, config)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    losses = torch.full(
+        (config.steps, len(trainings)),
+        torch.nan,
+        dtype=next(stack.model.parameters()).dtype,
+        device=device,
+    )
+    first_draw = stream_seed(shared.seed, "method")
+    watch = Watch(len(trainings), device)
+    stack.model.train()
+
+    with torch.random.fork_rng(devices=watch.cuda):
+        _restart(first_draw - 1, watch.cuda)  # for an optimizer that draws before its first closure
+        for step in range(config.steps):
+            x, y = batch_of(step)
+
+            def closure(part: int = 0, parts: int = 1, x=x, y=y, step=step) -> Tensor:
+                if stack.may_draw:
+                    _restart(first_draw + step + part * MOST_STEPS, watch.cuda)
+                optimizer.zero_grad()
+                if parts > 1:
+                    x, y = (part_of(batch, part, parts, axis=y.ndim - 1) for batch in (x, y))
+                value = shared.loss(stack.model, x, y)
+                value.sum().backward()  # replicas do not meet, so the sum has each one's gradient
+                watch.passes += y.shape[-1]
+                return value.detach()
+
+            factor = config.lr_factor(step)
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * factor
+            losses[step] = optimizer.step(closure)
+
+            if step == 0 and not stack.may_draw:
+                _refuse_draws(first_draw - 1)
+            done = step + 1
+            evaluates = done in config.eval_steps
+            if evaluates or done % CHECK_EVERY == 0 or done == config.steps:
+                if watch.divergence(losses[:done]):
+                    break
+            if evaluates:
+                watch.validation(done, stack.unstacked(), partial(_accuracy, trainings))
+
+    watch.last_update(config.steps - 1, stack.unstacked())
+    seconds, peak_bytes, losses = watch.seconds(), watch.peak_bytes(), losses.cpu()
+    return [
+        Fit(
+            model=training.model,
+            losses=losses[:, index],
+            curve=tuple(seen.curve),
+            best=seen.best,
+            diverged_at=seen.diverged_at,
+            passes=seen.passes,
+            seconds=seconds,
+            peak_bytes=peak_bytes,
+            config=training.config,
+        )
+        for index, (training, seen) in enumerate(zip(trainings, watch.seen, strict=True))
+    ]
+
+
+def _accuracy(trainings: Sequence[Training], index: int) -> float:
+    return evaluate(trainings[index].model, trainings[index].validation)["accuracy"]
+
+
+def _refuse_draws(seed: int) -> None:
+    """Raise ValueError if anything was drawn since the default generator was seeded."""
+    untouched = torch.Generator().manual_seed(seed).get_state()
+    if not torch.equal(torch.default_generator.get_state(), untouched):
+        raise ValueError(
+            "a loss or optimizer of a stack must not draw random numbers, and one did; declare "
+            "stochastic=True on its arm, so that each of its runs trains by itself"
+        )
+
+
+def _restart(seed: int, cuda: list[torch.device]) -> None:
+    """Seed torch's default generators, without the detours of torch.manual_seed."""
+    torch.default_generator.manual_seed(seed)
+    for device in cuda:
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)

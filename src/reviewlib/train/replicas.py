@@ -1,0 +1,188 @@
+"""Replicas: many dense nets of one shape, trained as one batched model.
+
+What differs between replicas rides on a leading axis: parameters (R, out, in), batches
+(R, B, C, H, W), and every hyperparameter as a tensor (R,). An elementwise optimizer then treats a
+stack exactly as R runs of their own; the test of this module is that each replica equals its solo
+run.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from reviewlib.train.models import Normalize
+
+# Modules that do the same to every replica, given a batch with one more leading axis.
+BROADCASTING = (nn.Sequential, Normalize, nn.Identity, nn.ReLU, nn.Tanh, nn.GELU, nn.Sigmoid)
+# Where torch keeps a layer's parametrizations.
+CONTAINERS = (nn.ModuleDict, parametrize.ParametrizationList)
+
+
+class Dense(nn.Module):
+    """R linear layers side by side: (R, B, in) -> (R, B, out)."""
+
+    def __init__(self, layers: Sequence[nn.Linear]) -> None:
+        """Stack the layers' weights, and those of their biases that there are."""
+        super().__init__()
+        # (R, out, in) in shape and (R, in, out) in memory, as backward leaves the gradient: else
+        # every step copies it
+        weights = torch.stack([original(layer, "weight").detach().mT for layer in layers])
+        self.weight = nn.Parameter(weights.mT)
+        self.bias = None
+        if layers[0].bias is not None:
+            biases = [original(layer, "bias").detach().unsqueeze(0) for layer in layers]
+            self.bias = nn.Parameter(torch.stack(biases))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return every replica's layer on its own batch."""
+        if self.bias is None:
+            return torch.bmm(x, self.weight.mT)
+        return torch.baddbmm(self.bias, x, self.weight.mT)
+
+
+class Alone:
+    """One model that trains by itself, as the loop sees it."""
+
+    models_a_batch, may_draw = 1, True
+
+    def __init__(self, model: nn.Module) -> None:
+        """Take the model as it is."""
+        self.model = model
+
+    def arranged(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x (1, B, C, H, W) and y (1, B) without their first axis."""
+        return x.squeeze(0), y.squeeze(0)
+
+    def unstacked(self) -> tuple[nn.Module, ...]:
+        """Return the model."""
+        return (self.model,)
+
+
+class Stack(nn.Module):
+    """R models as one: x (R, B, C, H, W) -> logits (R, B, classes).
+
+    Parametrizations of a linear layer (masks, say) are stacked with their buffers and must act
+    elementwise.
+
+    Raises:
+        ValueError: the models are not `stackable`.
+    """
+
+    models_a_batch, may_draw = 1, False
+
+    def __init__(self, models: Sequence[nn.Module]) -> None:
+        """Copy the models' parameters; the models themselves are left alone until `unstacked`."""
+        super().__init__()
+        if not stackable(models):
+            raise ValueError("a stack takes dense nets of one shape; train these models one by one")
+        self.models = tuple(models)  # a tuple, so that their parameters are not this module's
+        self.net = side_by_side(models)
+
+    @property
+    def model(self) -> nn.Module:
+        """What is trained: the stack itself."""
+        return self
+
+    def arranged(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x (R, B, C, H, W) and y (R, B) as they are."""
+        return x, y
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return every replica's logits on its own batch."""
+        return self.net(x)
+
+    @torch.no_grad()
+    def unstacked(self) -> tuple[nn.Module, ...]:
+        """Return the models that came in, in place, with the stack's parameters."""
+        for name, together in self.net.named_parameters():
+            for model, own in zip(self.models, together, strict=True):
+                target = model.get_parameter(name)
+                target.copy_(own.view_as(target))
+        return self.models
+
+
+def stackable(models: Sequence[nn.Module]) -> bool:
+    """Return whether the models are dense nets of one shape."""
+    return len({_shape(model) for model in models}) == 1 and all(
+        isinstance(module, (*BROADCASTING, *CONTAINERS, nn.Linear))
+        or (isinstance(module, nn.Flatten) and module.start_dim < 0)
+        or _is_parametrization(models[0], name)
+        for name, module in models[0].named_modules()
+    )
+
+
+def merged(values: Sequence[Any], like: Tensor) -> Any:
+    """Return what R runs have in common: one value, or numbers as a tensor (R,).
+
+    Functions merge if they are the same, or `functools.partial`s of the same one with keywords
+    that merge.
+
+    Args:
+        values: one a run.
+        like: gives tensors their type and device.
+
+    Raises:
+        ValueError: the values differ and are no numbers.
+    """
+    first = values[0]
+    if all(value is first or value == first for value in values):
+        return first
+    if all(isinstance(value, int | float) for value in values):
+        return torch.tensor(values, dtype=like.dtype, device=like.device)
+    if all(isinstance(value, partial) and not value.args for value in values):
+        names = {tuple(value.keywords) for value in values}
+        if len(names) == 1 and all(value.func == first.func for value in values):
+            return partial(
+                first.func,
+                **{
+                    name: merged([value.keywords[name] for value in values], like)
+                    for name in first.keywords
+                },
+            )
+    raise ValueError(f"runs of one stack may differ in numbers only, got {first} and others")
+
+
+def original(layer: nn.Linear, name: str) -> Tensor:
+    """Return a layer's parameter, before parametrizations if it has any."""
+    if parametrize.is_parametrized(layer, name):
+        return layer.parametrizations[name].original
+    return getattr(layer, name)
+
+
+def side_by_side(modules: Sequence[nn.Module]) -> nn.Module:
+    """Return one module that does what each of the modules does, on a leading axis."""
+    first = modules[0]
+    if isinstance(first, nn.Linear):
+        dense = Dense(modules)
+        if parametrize.is_parametrized(first):
+            for name, chain in first.parametrizations.items():
+                for index in range(len(chain)):
+                    alike = [module.parametrizations[name][index] for module in modules]
+                    parametrize.register_parametrization(
+                        dense, name, side_by_side(alike), unsafe=True
+                    )
+        return dense
+    together = copy.deepcopy(first)
+    for name, _ in first.named_children():
+        setattr(together, name, side_by_side([getattr(module, name) for module in modules]))
+    for name, _ in first.named_buffers(recurse=False):
+        setattr(together, name, torch.stack([getattr(module, name) for module in modules]))
+    return together
+
+
+def _shape(model: nn.Module) -> tuple:
+    kinds = tuple(type(module).__qualname__ for module in model.modules())
+    state = tuple((name, tuple(value.shape)) for name, value in model.state_dict().items())
+    return kinds, state
+
+
+def _is_parametrization(model: nn.Module, name: str) -> bool:
+    parent = name.rpartition(".")[0]
+    return isinstance(model.get_submodule(parent), parametrize.ParametrizationList)

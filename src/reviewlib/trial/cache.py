@@ -1,0 +1,124 @@
+"""Finished runs are kept in the user's cache, so that an interrupted study goes on where it was.
+
+A kept run is used again only while the code still has the arm's fingerprint.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from reviewlib import data, storage
+from reviewlib.trial import engines
+from reviewlib.trial.fingerprints import fingerprint
+from reviewlib.trial.runs import Fingerprint, Row, Run, perform, stacks
+from reviewlib.trial.study import Study
+
+# What the cache adds to a row, which identifies nothing.
+ORIGIN = ("test", "computed", "commit", "device", "from_cache")
+Progress = Callable[[Row], None]
+
+
+def map_runs(
+    study: Study,
+    runs: Sequence[Run],
+    *,
+    device: str = "cpu",
+    engine: str = "local",
+    jobs: int = 1,
+    stamp: Mapping[str, str] | None = None,
+    fingerprints: Mapping[str, Fingerprint] | None = None,
+    progress: Progress | None = None,
+) -> list[Row]:
+    """Return the rows of all runs, in order; stacks whose runs are in the cache are not repeated.
+
+    Args:
+        study: whose runs they are.
+        runs: what to do.
+        device: where each run trains.
+        engine: what maps over the stacks (see `engines`).
+        jobs: how many at once.
+        stamp: fields added to every new row (the digest of the test).
+        fingerprints: of every arm, where they are known already.
+        progress: called with each row as it becomes known.
+
+    Raises:
+        OSError: the cache cannot be written, which is tried before anything is trained; what was
+            finished before stays there.
+    """
+    cache = folder_of(study)
+    checksums = {name: data.load(name).checksum for name in {run.preset.data for run in runs}}
+    arms = {run.arm.name: run.arm for run in runs}
+    prints = fingerprints or {name: fingerprint(study, arm) for name, arm in arms.items()}
+    paths = [
+        cache / f"{run.key(study, checksums[run.preset.data], prints[run.arm.name])}.json"
+        for run in runs
+    ]
+    rows = [_read(path) for path in paths]
+    missing = []
+    for stack in stacks(runs):
+        if any(rows[index] is None for index in stack):
+            missing.append(stack)
+        elif progress:
+            for index in stack:
+                progress(rows[index])
+
+    tasks = [(study, [runs[index] for index in stack], device) for stack in missing]
+    gpus = int(torch.device(device).type == "cuda")
+    for number, done in engines.map_tasks(perform, tasks, engine=engine, jobs=jobs, gpus=gpus):
+        for index, row in zip(missing[number], done, strict=True):
+            row = row | dict(stamp or {}) | {"computed": _now(), "from_cache": False}
+            _keep(paths[index], row)
+            rows[index] = row
+            if progress:
+                progress(row)
+    return rows
+
+
+def folder_of(study: Study) -> Path:
+    """Return where the study's finished runs are kept, after trying to write there.
+
+    Raises:
+        OSError: it cannot be written or is full.
+    """
+    folder = storage.cache_folder("runs", study.name)
+    remedy = "free some space or point XDG_CACHE_HOME elsewhere"
+    storage.require_room(folder, "finished runs go", remedy)
+    storage.sweep(folder)
+    return folder
+
+
+def _read(path: Path) -> Row | None:
+    """Return a cached row, or None; what is no row is dropped with a warning."""
+    try:
+        row = json.loads(path.read_text())
+        return row | {"from_cache": True, "seed": row["seed"], "accuracy": row["accuracy"]}
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, RecursionError, IsADirectoryError) as error:
+        warnings.warn(f"{path} is no finished run ({error}); it is run again", stacklevel=3)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        return None
+
+
+def _keep(path: Path, row: Row) -> None:
+    try:
+        storage.write(path, json.dumps(row))
+    except OSError as error:
+        raise OSError(
+            f"a finished run could not be kept in {path.parent}: {error}; the runs before it are "
+            "safe there: free some space and start again"
+        ) from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,77 @@
+"""What a study claims, and the test that each claim is put to, as frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reviewlib.storage import undigested
+from reviewlib.trial.contrast import Contrast
+
+NOTHING = Contrast()
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A number as the paper gives it."""
+
+    text: str
+    where: str
+    runs: int | None
+    interval: bool
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper and the test it is put to.
+
+    Attributes:
+        name: identifier.
+        statement: the claim in our words.
+        where: where the paper makes it.
+        kind: "gain", "no loss", or "out of scope".
+        primary: whether it gets a verdict.
+        metric: a column of the records.
+        better: which direction of the metric is better.
+        contrast: what is compared; weights sum to 0.
+        scale: of the contrast: a difference, or a difference of logarithms.
+        margin: smallest effect that would matter, on that scale.
+        margin_reason: why this margin, where it is not the protocol's default.
+        reported: the paper's numbers.
+        control: for "no loss", the contrast that must show a loss.
+        why: for "out of scope", the reason.
+        shifted: whether it is about another distribution than the training images'.
+    """
+
+    name: str
+    statement: str = undigested()
+    where: str = undigested()
+    kind: Literal["gain", "no loss", "out of scope"]
+    primary: bool = False
+    metric: str = "accuracy"
+    better: Literal["higher", "lower"] = "higher"
+    contrast: Contrast = NOTHING
+    scale: Literal["difference", "log ratio"] = "difference"
+    margin: float = 0.01
+    margin_reason: str = undigested(default="the protocol's default for accuracy: 1.0 point")
+    reported: tuple[Reported, ...] = undigested(default=())
+    control: Contrast = NOTHING
+    why: str = undigested(default="")
+    shifted: bool = False
+
+    @property
+    def measure(self) -> tuple[str, str]:
+        """What the contrast is measured in: metric and scale."""
+        return self.metric, self.scale
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a claim that could not be tested as declared."""
+        if self.kind == "out of scope":
+            if not self.why or self.primary:
+                raise ValueError(f"claim {self.name} is out of scope: say why, and not primary")
+            return
+        self.contrast.require_comparison(f"claim {self.name}")
+        if not self.margin > 0:
+            raise ValueError(f"claim {self.name} needs a margin above 0, got {self.margin}")
+        if self.kind == "no loss" and self.primary and not self.control:
+            raise ValueError(f"claim {self.name} says 'no loss': it needs a control that loses")

@@ -1,0 +1,64 @@
+"""Controls on ourselves: comparisons whose truth is known, judged by the same rule as claims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reviewlib.trial.arms import Arm, Condition
+from reviewlib.trial.claims import Claim
+
+if TYPE_CHECKING:
+    from reviewlib.trial.study import Study
+
+QUARTER = 0.25
+
+
+def standard_controls(baseline: Arm, conditions: Sequence[Condition] = ()) -> tuple[Arm, Arm]:
+    """Return the two control arms of every study.
+
+    The A/A control is the baseline again, with other search points, initializations and batch
+    orders: the luck of tuning. The positive control is the baseline with a quarter of its images:
+    a loss that must be found.
+
+    Args:
+        baseline: what they repeat.
+        conditions: where they are run; the baseline's own by default.
+    """
+    control = replace(baseline, role="control", conditions=conditions or baseline.conditions)
+    return (
+        replace(
+            control,
+            name=f"{baseline.name}_again",
+            label=f"{baseline.label}, tuned again (A/A)",
+            note="the baseline against itself: other search points, initializations, batch orders",
+            search_seed=1,
+        ),
+        replace(
+            control,
+            name=f"{baseline.name}_quarter",
+            label=f"{baseline.label}, a quarter of the images",
+            note="a loss that must be found: the baseline has four times its images",
+            train_fraction=QUARTER,
+        ),
+    )
+
+
+def control_claim(study: Study, control: Arm, condition: Condition) -> Claim:
+    """Return the comparison of the baseline with a control arm in a condition."""
+    baseline = study.role("baseline")
+    if control.search_seed:
+        name, statement = "a_a", f"{baseline.label} is more accurate than itself, tuned again"
+    else:
+        name, fraction = "positive", control.train_fraction
+        part = "a quarter" if fraction == QUARTER else f"{fraction:.0%}"
+        statement = f"{baseline.label} is more accurate than with {part} of its images"
+    return Claim(
+        f"{name}-{condition.name}",
+        f"{statement}, {condition.label}.",
+        "our control",
+        "gain",
+        primary=True,
+        contrast=(baseline - control) @ condition,
+    )

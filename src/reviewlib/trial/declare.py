@@ -1,0 +1,146 @@
+"""What authors declare a study with: one import has the words of a study.py."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from reviewlib.data import Split
+from reviewlib.train import Config, Solution, Training, adam, cross_entropy, evaluate, models, sgd
+from reviewlib.train.recipe import Loss, MakeOptimizer
+from reviewlib.trial.arms import Arm, Condition, Hyperparameter
+from reviewlib.trial.claims import Claim, Reported
+from reviewlib.trial.contrast import Contrast
+from reviewlib.trial.controls import standard_controls
+from reviewlib.trial.inputs import Inputs, Sample
+from reviewlib.trial.study import Preset, Study
+
+__all__ = [
+    "Arm",
+    "Claim",
+    "Condition",
+    "Hyperparameter",
+    "Inputs",
+    "Preset",
+    "Reported",
+    "Sample",
+    "Solution",
+    "Study",
+    "Training",
+    "adam",
+    "cross_entropy",
+    "evaluate",
+    "gain",
+    "models",
+    "no_loss",
+    "out_of_scope",
+    "presets",
+    "sgd",
+    "standard_controls",
+    "training",
+]
+
+LOOKS = 10  # a training is scored on validation images after every tenth of its steps
+# What presets share; a paper's own sizes come on top.
+SIZES: Mapping[str, Mapping[str, Any]] = {
+    "quick": {
+        "data": "fashion-mnist-subset",
+        "image_size": 14,
+        "trials": 2,
+        "tuning_seeds": 1,
+        "seeds": 3,
+        "settings_from": "laptop",
+    },
+    "laptop": {"data": "fashion-mnist", "image_size": 14, "trials": 8, "tuning_seeds": 2},
+    "gpu": {
+        "data": "fashion-mnist",
+        "image_size": 28,
+        "train": 54_000,
+        "validation": 6000,
+        "trials": 8,
+        "tuning_seeds": 2,
+    },
+}
+
+
+def gain(
+    name: str,
+    contrast: Contrast,
+    statement: str = "",
+    where: str = "our question",
+    **fields: Any,
+) -> Claim:
+    """Return the claim that a contrast is above zero (see `Claim`)."""
+    return Claim(name, statement, where, "gain", contrast=contrast, **fields)
+
+
+def no_loss(
+    name: str, contrast: Contrast, statement: str, where: str, *, control: Contrast, **fields: Any
+) -> Claim:
+    """Return the claim that a contrast is not below its margin, where the control's is."""
+    return Claim(name, statement, where, "no loss", contrast=contrast, control=control, **fields)
+
+
+def out_of_scope(
+    name: str, statement: str, where: str, why: str, reported: tuple[Reported, ...] = ()
+) -> Claim:
+    """Return a claim of the paper that this experiment cannot test, with the reason."""
+    return Claim(name, statement, where, "out of scope", why=why, reported=reported)
+
+
+def presets(*, quick: Mapping[str, Any], **others: Mapping[str, Any]) -> tuple[Preset, ...]:
+    """Return the presets of a study: its own sizes on top of those that all studies share.
+
+    Args:
+        quick: fields of `Preset` that differ from SIZES.
+        others: the same of `laptop` and `gpu`.
+    """
+    return tuple(
+        Preset(name=name, **{**SIZES[name], **sizes})
+        for name, sizes in {"quick": quick, **others}.items()
+    )
+
+
+def training(
+    run: Inputs,
+    *,
+    model: nn.Module | None = None,
+    train: Split | None = None,
+    loss: Loss = cross_entropy,
+    optimizer: MakeOptimizer = sgd,
+    order: int | None = None,
+    **config: Any,
+) -> Training:
+    """Return a training of a run, with what its settings and preset say unless told otherwise.
+
+    Args:
+        run: what the arm was given.
+        model: the run's own net by default.
+        train: the run's training images by default.
+        loss: maps (model, x, y) to a scalar.
+        optimizer: maps (model, config) to an optimizer.
+        order: the seed of another batch order than the run's own, for a training on the way
+            (`next(run.orders)`); it is not scored before its end.
+        config: fields of `Config` that differ from the recipe: the run's steps and batch size,
+            its lr, its weight_decay if it has one, and ten looks at the validation images.
+    """
+    steps = config.setdefault("steps", run.steps)
+    config.setdefault("batch_size", run.preset.batch_size)
+    if "lr" not in config:
+        config["lr"] = run["lr"]
+    config.setdefault("weight_decay", run.get("weight_decay", 0.0))
+    if order is None:
+        looks = (math.ceil(steps * look / LOOKS) for look in range(1, LOOKS + 1))
+        config.setdefault("eval_steps", tuple(looks))
+    return Training(
+        run.net() if model is None else model,
+        run.sample.train if train is None else train,
+        Config(**config),
+        run.seed if order is None else order,
+        loss,
+        optimizer,
+        run.sample.validation,
+    )

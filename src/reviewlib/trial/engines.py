@@ -1,0 +1,219 @@
+"""Mapping a function over tasks: in this process, in processes of this machine, or on a cluster.
+
+Processes are joblib's; many machines are Ray's tasks, retries and resources. Nothing here knows
+what a task is: an argument tuple goes out, a result comes back.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import joblib
+
+from reviewlib import sources
+
+ENGINES = ("local", "processes", "ray")
+# How often a task is started again after its worker or machine died.
+RETRIES = 3
+
+
+class WorkerError(RuntimeError):
+    """A worker was lost, or is not one that may be used; the task itself raised nothing."""
+
+
+def map_tasks(
+    function: Callable[..., Any],
+    tasks: Sequence[tuple],
+    *,
+    engine: str = "local",
+    jobs: int = 1,
+    gpus: float = 0,
+) -> Iterator[tuple[int, Any]]:
+    """Yield (index, function(*tasks[index])) as they finish, in any order.
+
+    A task is not started again when it raises: its exception ends the iteration with a note that
+    names the task, and the tasks in flight are cancelled, as they are when the iterator is closed.
+
+    With "ray" the tasks run on the cluster that RAY_ADDRESS names ("auto" is the one on this
+    machine), or else on one of `jobs` CPUs that is started here and ends with the iteration. A
+    session that the caller has opened with `ray.init` is used and left open.
+
+    Args:
+        function: pure in its arguments; it and they are pickled, except by "local".
+        tasks: the arguments of every call.
+        engine: "local" is this process, in order; "processes" and "ray" use one thread a task.
+        jobs: at most so many tasks at once.
+        gpus: what a task takes of a GPU on a Ray cluster; other engines leave GPUs to the function.
+
+    Raises:
+        ValueError: an unknown engine, fewer than one job, or more than the Ray cluster has.
+        ImportError: Ray is not installed.
+        ConnectionError: no Ray cluster answers at RAY_ADDRESS.
+        WorkerError: a worker died again and again, cannot import the function, or has another
+            version of this package.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    if engine == "local":
+        return (_call(*call) for call in _calls(function, tasks))
+    if engine == "processes":
+        return _processes(function, tasks, jobs)
+    if engine == "ray":
+        return _on_ray(_import_ray(), function, tasks, jobs, gpus)
+    raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+
+
+def _calls(function: Callable[..., Any], tasks: Sequence[tuple]) -> list[tuple]:
+    return [(index, function, *task) for index, task in enumerate(tasks)]
+
+
+def _call(index: int, function: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:
+    try:
+        return index, function(*arguments)
+    except Exception as error:
+        error.add_note(f"raised by task {index}")
+        raise
+
+
+def _processes(
+    function: Callable[..., Any], tasks: Sequence[tuple], jobs: int
+) -> Iterator[tuple[int, Any]]:
+    with joblib.parallel_config("loky", inner_max_num_threads=1):
+        # Batches would lose what was finished in them when a later task of theirs raises.
+        parallel = joblib.Parallel(jobs, return_as="generator_unordered", batch_size=1)
+    results = parallel(joblib.delayed(_call)(*call) for call in _calls(function, tasks))
+    try:
+        # `yield from` would close `results` too, but with a warning about the cancelled tasks
+        for result in results:  # noqa: UP028
+            yield result
+    except BrokenExecutor as error:
+        raise WorkerError(
+            "a worker process was killed, often for lack of memory; start again, with fewer jobs "
+            "if it happens again: finished tasks are kept"
+        ) from error
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results.close()
+
+
+def _import_ray() -> ModuleType:
+    try:
+        import ray
+    except ImportError as error:
+        raise ImportError("engine 'ray' needs Ray: pip install reviewlib[ray]") from error
+    return ray
+
+
+def _on_ray(
+    ray: ModuleType, function: Callable[..., Any], tasks: Sequence[tuple], jobs: int, gpus: float
+) -> Iterator[tuple[int, Any]]:
+    with _session(ray, jobs):
+        _check_resources(ray, gpus)
+        # Left to itself, Ray starts a new process for each GPU task, which would import torch and
+        # read the data again.
+        remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES, max_calls=0)(
+            _call_there
+        )
+        calls = _stored_once(ray, [(_source(), *call) for call in _calls(function, tasks)])
+        waiting = enumerate(calls)
+        running = {}
+
+        def start(count: int) -> None:
+            for index, call in itertools.islice(waiting, count):
+                running[remote.remote(*call)] = index
+
+        try:
+            start(jobs)
+            while running:
+                (done,), _ = ray.wait(list(running), num_returns=1)
+                result = _result(ray, done, running.pop(done))
+                start(1)
+                yield result
+        finally:
+            for reference in running:
+                ray.cancel(reference, force=True)
+
+
+@contextmanager
+def _session(ray: ModuleType, jobs: int) -> Iterator[None]:
+    """Connect to the cluster of RAY_ADDRESS, or start one; end what was begun here."""
+    if ray.is_initialized():
+        yield
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    size = {} if address else {"num_cpus": jobs, "include_dashboard": False}
+    try:
+        ray.init(
+            address or "local",
+            log_to_driver=os.environ.get("RAY_LOG_TO_DRIVER") == "1",
+            logging_level=logging.ERROR,
+            **size,
+        )
+    except (ConnectionError, ray.exceptions.RayError) as error:
+        raise ConnectionError(
+            f"no Ray cluster lets us in at RAY_ADDRESS={address}: start one with `ray start "
+            "--head`, and give this process the RAY_AUTH_MODE and the token of the cluster"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_resources(ray: ModuleType, gpus: float) -> None:
+    """Raise ValueError for a task that would wait forever."""
+    there = ray.cluster_resources()
+    for name, asked in (("CPU", 1), ("GPU", gpus)):
+        if there.get(name, 0) < asked:
+            raise ValueError(
+                f"a task takes {asked:g} {name}, the Ray cluster has {there.get(name, 0):g}: "
+                f"add a machine that has one, or ask for another device"
+            )
+
+
+def _stored_once(ray: ModuleType, calls: Sequence[tuple]) -> list[tuple]:
+    """Return the calls with each argument that is one object in all of them put in Ray's store."""
+    shared = {
+        position: ray.put(column[0])
+        for position, column in enumerate(zip(*calls, strict=False))
+        if all(argument is column[0] for argument in column)
+    }
+    return [
+        tuple(shared.get(position, argument) for position, argument in enumerate(call))
+        for call in calls
+    ]
+
+
+# Of the package's code; a worker takes it once, and need not import torch for it.
+_source = functools.cache(sources.source_hash)
+
+
+def _call_there(source: str, *call: Any) -> tuple[int, Any]:
+    """Call on a worker, if it has the package that the driver has: other code, other records."""
+    if _source() != source:
+        raise WorkerError(
+            f"a worker has reviewlib {_source()}, the driver has {source}: "
+            "install the same version on every machine"
+        )
+    return _call(*call)
+
+
+def _result(ray: ModuleType, reference: Any, index: int) -> tuple[int, Any]:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", error)
+        if not isinstance(cause, ray.exceptions.RayError):
+            raise cause from error
+        reason = str(cause).strip().split("\n")[0]
+        raise WorkerError(f"task {index} did not come back from Ray: {reason}") from error

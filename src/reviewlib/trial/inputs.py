@@ -1,0 +1,86 @@
+"""What one run's training is made from: settings, images, sizes and randomness."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from reviewlib import data
+from reviewlib.train import initialized
+from reviewlib.trial.arms import Arm, Condition
+from reviewlib.trial.study import Preset
+
+# Batch orders of trainings on the way, and further nets of a run, have seeds this far apart.
+ORDERS_APART = 10**7
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The images of one run: its own training subset and a validation subset, never test images."""
+
+    train: data.Split
+    validation: data.Split
+    classes: int
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What an arm's `train` is given: `run["lr"]` is a setting of the run.
+
+    Attributes:
+        arm: whose run it is.
+        condition: where.
+        preset: at which sizes.
+        settings: what the arm and the condition hold fixed, and what the search chose.
+        sample: the run's images.
+        seed: owner of all randomness of the run.
+        make_net: the study's `net`.
+    """
+
+    arm: Arm
+    condition: Condition
+    preset: Preset
+    settings: Mapping[str, float]
+    sample: Sample
+    seed: int
+    make_net: Callable[[Inputs], nn.Module]
+
+    def __getitem__(self, name: str) -> float:
+        """Return a setting."""
+        return self.settings[name]
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether the run has a setting of this name."""
+        return name in self.settings
+
+    def get(self, name: str, default: float) -> float:
+        """Return a setting, or the default where the run has none of this name."""
+        return self.settings.get(name, default)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of a training: the preset's, times the arm's and the condition's."""
+        return round(self.preset.steps * self.arm.step_multiple * self.condition.step_multiple)
+
+    def net(self, number: int = 0) -> nn.Module:
+        """Return the run's net, newly initialized from the seed; another for each number."""
+        return self.initialized(lambda: self.make_net(self), number)
+
+    def initialized(self, make: Callable[[], nn.Module], number: int = 0) -> nn.Module:
+        """Return `make()` on the run's device, initialized as `net` is."""
+        model = initialized(make, self.seed + number * ORDERS_APART)
+        return model.to(self.sample.train.labels.device)
+
+    @cached_property
+    def orders(self) -> Iterator[int]:
+        """Seeds of batch orders for trainings on the way, each another one than the run's own."""
+        return itertools.count(self.seed + ORDERS_APART, ORDERS_APART)
+
+    def stream(self) -> torch.Generator:
+        """Return a generator at the start of the method's own random stream."""
+        return data.stream(self.seed, "method")

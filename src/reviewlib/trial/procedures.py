@@ -1,0 +1,82 @@
+"""Driving runs side by side: what a run trains next may depend on what came out before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from reviewlib.train import Fit, Solution, Training, fit_all
+
+Yielded = Training | Solution | list[Training | Solution]
+Procedure = Iterator[Yielded]
+
+
+def complete(procedures: Sequence[Procedure]) -> list[list[Fit]]:
+    """Return the last fits of each procedure: one, or one a replicate.
+
+    A procedure is a generator: it yields a training or a solution, or a list of replicates, and is
+    sent the fit, or the list of fits. What several procedures yield at the same time trains
+    together where `fit_all` can. Passes are counted from a procedure's start, and the seconds of
+    all of it are shared evenly among its last fits. It ends where a fit diverges.
+    """
+    last: list[list[Fit]] = [[] for _ in procedures]
+    passes, seconds = [0] * len(procedures), [0.0] * len(procedures)
+    asked = {run: next(procedure) for run, procedure in enumerate(procedures)}
+    while asked:
+        wanted = [(run, one) for run, yielded in asked.items() for one in _listed(yielded)]
+        fits = zip(wanted, _carried_out([one for _, one in wanted]), strict=True)
+        came: dict[int, list[Fit]] = {run: [] for run in asked}
+        for (run, _), fit in fits:
+            came[run].append(replace(fit, passes=passes[run] + fit.passes))
+            seconds[run] += fit.seconds
+        for run in list(asked):
+            last[run] = came[run]
+            passes[run] = sum(fit.passes for fit in came[run]) // len(came[run])
+            following = _following(procedures[run], asked.pop(run), came[run])
+            if following is not None:
+                asked[run] = following
+    return [
+        [replace(fit, seconds=spent / len(fits)) for fit in fits]
+        for fits, spent in zip(last, seconds, strict=True)
+    ]
+
+
+def _listed(yielded: Yielded) -> list[Training | Solution]:
+    return yielded if isinstance(yielded, list) else [yielded]
+
+
+def _following(procedure: Procedure, asked: Yielded, fits: list[Fit]) -> Yielded | None:
+    """Return what a procedure yields next, None at its end or where a fit diverged."""
+    if any(fit.diverged_at is not None for fit in fits):
+        return None
+    try:
+        return procedure.send(fits if isinstance(asked, list) else fits[0])
+    except StopIteration:
+        return None
+
+
+def _carried_out(described: Sequence[Training | Solution]) -> list[Fit]:
+    """Return what came out of each, in order; the trainings run side by side."""
+    fits = iter(fit_all([one for one in described if isinstance(one, Training)]))
+    return [next(fits) if isinstance(one, Training) else _solved(one) for one in described]
+
+
+def _solved(solution: Solution) -> Fit:
+    """Find the model; one that is not finite has diverged."""
+    start = time.process_time()
+    model = solution.solve()
+    finite = all(bool(value.isfinite().all()) for value in model.state_dict().values())
+    return Fit(
+        model=model,
+        losses=torch.empty(0),
+        curve=(),
+        best=None,
+        diverged_at=None if finite else 0,
+        passes=solution.passes,
+        seconds=time.process_time() - start,
+        peak_bytes=None,
+        config=None,
+    )

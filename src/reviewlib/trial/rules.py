@@ -1,0 +1,62 @@
+"""What a study must keep to so that its comparison is fair; one that does not cannot be built."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reviewlib.trial.arms import CORE_ROLES
+
+if TYPE_CHECKING:
+    from reviewlib.trial.study import Study
+
+
+def require_fair(study: Study) -> None:
+    """Raise ValueError, naming the place, for a study that the protocol does not let pass."""
+    names = [arm.name for arm in study.arms]
+    if len(set(names)) != len(names):
+        raise ValueError(f"arm names must differ, got {names}")
+    known = {hyperparameter.name for hyperparameter in study.hyperparameters}
+    for arm in study.arms:
+        if missing := set(arm.search) - known:
+            raise ValueError(
+                f"arm {arm.name} is tuned over undeclared hyperparameters {sorted(missing)}"
+            )
+    _require_equal_tuning(study)
+    for role in CORE_ROLES:
+        if role not in {arm.role for arm in study.arms} and role not in study.not_applicable:
+            raise ValueError(
+                f"study {study.name} has no arm in the role {role!r}: add one, or say in "
+                "not_applicable why it makes no sense"
+            )
+    if (primaries := len(study.primary)) > 4:
+        raise ValueError(f"a study has at most four primary claims, {study.name}: {primaries}")
+    run = {(arm.name, where.name) for where in study.conditions for arm in study.arms_in(where)}
+    for claim in (*study.claims, *study.controls):
+        for _, arm, condition in (*claim.contrast, *claim.control):
+            if (arm, condition) not in run:
+                raise ValueError(
+                    f"claim {claim.name} compares {arm} in {condition}, which the study does not "
+                    "run"
+                )
+
+
+def _require_equal_tuning(study: Study) -> None:
+    """Raise ValueError for a core arm that could not use what the others are given.
+
+    The number of trials is the preset's, the same for every arm by construction.
+    """
+    core = [arm for arm in study.arms if arm.role in CORE_ROLES]
+    searched = {name for arm in core for name in arm.search}
+    for arm in core:
+        if not arm.search:
+            raise ValueError(f"core arm {arm.name} searches nothing: name what it is tuned over")
+        if held := sorted(searched & set(arm.fixed)):
+            raise ValueError(
+                f"core arm {arm.name} holds {held} fixed, which other core arms are tuned over; "
+                "tune it too, or make the arm 'untuned'"
+            )
+        if arm.search_seed or arm.train_fraction != 1:
+            raise ValueError(
+                f"core arm {arm.name} has a search or a fraction of the data of its own; only a "
+                "'control' may"
+            )

@@ -1,0 +1,188 @@
+"""A study: what is compared, where, at which sizes and for which claims, as frozen data.
+
+The baseline is an `Arm` like any other, so tuning and comparison cannot tell it from the method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from reviewlib.storage import meaning
+from reviewlib.trial.arms import Arm, Condition, Hyperparameter, names_of
+from reviewlib.trial.claims import Claim
+from reviewlib.trial.controls import control_claim
+from reviewlib.trial.rules import require_fair
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from reviewlib.data import Split
+    from reviewlib.trial.inputs import Inputs, Sample
+
+# Final seeds are counted from a multiple of this, so that a study that was changed after its final
+# seeds had been seen gets fresh ones when its author raises `results_version`.
+SEEDS_APART = 1000
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The sizes of a study.
+
+    Attributes:
+        name: quick, laptop or gpu.
+        data: name of the data set.
+        image_size: images are averaged down to this height and width (pixels).
+        train: training images a run.
+        validation: validation images a run.
+        batch_size: examples a step.
+        steps: optimizer steps, before the multiples of arm and condition.
+        trials: hyperparameter settings tried for every arm.
+        tuning_seeds: seeds a trial, used for nothing else.
+        seeds: final seeds, each with its own disjoint fold of the test set.
+        conditions: those that it runs, given as conditions or their names; empty for all.
+        arms: those that it runs, given as arms or their names; empty for all.
+        settings_from: preset whose records hold the settings of the final runs, instead of the
+            outcome of this preset's own tuning.
+    """
+
+    name: str
+    data: str
+    image_size: int
+    train: int
+    validation: int
+    batch_size: int
+    steps: int
+    trials: int
+    tuning_seeds: int
+    seeds: int
+    conditions: tuple[Condition | str, ...] = ()
+    arms: tuple[Arm | str, ...] = ()
+    settings_from: str | None = None
+
+    def __post_init__(self) -> None:
+        """Keep names of conditions and arms."""
+        object.__setattr__(self, "conditions", names_of(self.conditions))
+        object.__setattr__(self, "arms", names_of(self.arms))
+
+    def plain(self) -> dict[str, Any]:
+        """Return the sizes as JSON knows them, without those at their default."""
+        return meaning(self)
+
+
+@dataclass(frozen=True)
+class Study:
+    """One paper's experiment.
+
+    Attributes:
+        name: the paper's folder, notebook and records.
+        title: the chapter's title.
+        citation: authors, venue, arXiv number.
+        arms: everything compared; all of them read their hyperparameters from the same points.
+        hyperparameters: the union of all arms'.
+        conditions: the settings that arms are run in (see `Arm.conditions`).
+        presets: by size, smallest first.
+        claims: what is tested; at most four primary.
+        net: makes the net of a run from its inputs, on the CPU, with torch's default generator.
+        evaluate: scores a model on a split: (model, split) -> metrics.
+        inspect: measures a final model on its own training images: (model, sample) -> metrics.
+        not_applicable: core roles without an arm, with the reason.
+        results_version: raised by the author when results should change.
+    """
+
+    name: str
+    title: str
+    citation: str
+    arms: tuple[Arm, ...]
+    hyperparameters: tuple[Hyperparameter, ...]
+    conditions: tuple[Condition, ...]
+    presets: tuple[Preset, ...]
+    claims: tuple[Claim, ...]
+    net: Callable[[Inputs], nn.Module]
+    evaluate: Callable[[nn.Module, Split], dict[str, float]]
+    inspect: Callable[[nn.Module, Sample], dict[str, float]] | None = None
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
+    results_version: int = 1
+
+    def __post_init__(self) -> None:
+        """Word the claims that have no statement; raise ValueError for an unfair study."""
+        claims = (claim if claim.statement else self._worded(claim) for claim in self.claims)
+        object.__setattr__(self, "claims", tuple(claims))
+        require_fair(self)
+
+    @property
+    def primary(self) -> tuple[Claim, ...]:
+        """The claims that get a verdict."""
+        return tuple(claim for claim in self.claims if claim.primary)
+
+    @property
+    def controls(self) -> tuple[Claim, ...]:
+        """The controls on ourselves, one a control arm and condition, judged like claims."""
+        return tuple(
+            control_claim(self, arm, condition)
+            for arm in self.arms
+            if arm.role == "control"
+            for condition in self.conditions
+            if arm in self.arms_in(condition)
+        )
+
+    def arm(self, name: str) -> Arm:
+        """Return the arm of that name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def role(self, role: str) -> Arm:
+        """Return the first arm in that role."""
+        return next(arm for arm in self.arms if arm.role == role)
+
+    def condition(self, name: str) -> Condition:
+        """Return the condition of that name."""
+        return next(condition for condition in self.conditions if condition.name == name)
+
+    def arms_of(self, preset: Preset) -> list[Arm]:
+        """Return the arms that a preset runs."""
+        return [arm for arm in self.arms if not preset.arms or arm.name in preset.arms]
+
+    def conditions_of(self, preset: Preset) -> list[Condition]:
+        """Return the conditions that a preset runs."""
+        names = preset.conditions
+        return [condition for condition in self.conditions if not names or condition.name in names]
+
+    def arms_in(self, condition: Condition, preset: Preset | None = None) -> list[Arm]:
+        """Return the arms that are run in a condition, at a preset or at all."""
+        arms = self.arms if preset is None else self.arms_of(preset)
+        return [arm for arm in arms if not arm.conditions or condition.name in arm.conditions]
+
+    def seeds(self, preset: Preset) -> range:
+        """Return the final seeds, which belong to this `results_version` and serve nothing else."""
+        first = SEEDS_APART * self.results_version
+        return range(first, first + preset.seeds)
+
+    def preset(self, name: str) -> Preset:
+        """Return the preset of that name.
+
+        Raises:
+            ValueError: the study has none; the message lists those it has.
+        """
+        for preset in self.presets:
+            if preset.name == name:
+                return preset
+        known = ", ".join(preset.name for preset in self.presets)
+        raise ValueError(f"study {self.name} has no preset {name!r}; it has {known}")
+
+    def _worded(self, claim: Claim) -> Claim:
+        """Return a claim with a statement that names what is compared.
+
+        Raises:
+            ValueError: it compares neither two things nor two differences, which takes words.
+        """
+        terms = sorted(claim.contrast, key=lambda term: -term[0])
+        if [weight for weight, *_ in terms] not in ([1, -1], [1, 1, -1, -1]):
+            raise ValueError(f"claim {claim.name} needs a statement of what it compares")
+        labels = {each.name: each.label for each in (*self.arms, *self.conditions)}
+        named = [(labels.get(arm, arm), labels.get(where, where)) for _, arm, where in terms]
+        places = list(dict.fromkeys(where for _, where in named))
+        names = [arm if len(places) == 1 else f"{arm} ({where})" for arm, where in named]
+        text = f"{names[0]} against {names[1]}" if len(names) == 2 else f"{names[0]}: interaction"
+        where = f", {places[0]}" if len(places) == 1 else ""
+        return replace(claim, statement=f"{text}{where}.")

@@ -1,0 +1,18 @@
+"""Fixtures of the tests of evidence."""
+
+import pytest
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """Return what lets the source tree look like one of another commit, edited or not."""
+
+    def pretend(head, edited=""):
+        git = tmp_path / "bin" / "git"
+        git.parent.mkdir(exist_ok=True)
+        said = f'case "$*" in *rev-parse*) echo "{head}";; *) echo "{edited}";; esac'
+        git.write_text(f"#!/bin/sh\n{said if head else 'exit 128'}\n")
+        git.chmod(0o755)
+        monkeypatch.setenv("PATH", str(git.parent), prepend=":")
+
+    return pretend

@@ -1,0 +1,74 @@
+"""How a study's records stand, preset by preset, and what they say of its claims."""
+
+from dataclasses import replace
+
+import pytest
+import toy
+
+from reviewlib.evidence import ledger, verdicts
+from reviewlib.evidence.store import BOOK, Store
+
+MADE = ("date", "commit", "device", "versions", "cpu_seconds")
+OUT = replace(toy.CLAIM, name="far", kind="out of scope", primary=False, why="too large")
+
+
+def study(**changes):
+    presets = (toy.TINY, replace(toy.TINY, name="gpu"))
+    return toy.study(presets=presets, claims=(toy.CLAIM, OUT), **changes)
+
+
+@pytest.fixture
+def store(record, tmp_path):
+    """The record of the toy study in a folder."""
+    store = Store(tmp_path)
+    store.save(record)
+    return store
+
+
+def test_records_are_valid_or_missing_and_say_where_they_are_from(store, record):
+    laptop, gpu = ledger.record_status(study(), store)
+    made = {key: record.provenance[key] for key in MADE}
+    assert laptop == {"preset": "laptop", "state": "valid", "why": ""} | made
+    assert gpu == {"preset": "gpu", "state": "missing", "why": ""} | dict.fromkeys(MADE)
+
+
+def test_stale_records_say_why(store):
+    laptop, _ = ledger.record_status(study(results_version=2), store)
+    assert laptop["state"] == "stale" and laptop["device"]
+    assert laptop["why"] == "recorded at results_version 1, the study is at 2"
+
+
+def test_damaged_records_are_stale_and_show_no_path_of_this_machine(store):
+    store.path("toy", "laptop").write_text("{")
+    laptop, _ = ledger.record_status(study(), store)
+    assert laptop["state"] == "stale" and laptop["date"] is None
+    assert laptop["why"].startswith("they cannot be checked; `reviewlib study toy --preset laptop")
+
+
+def test_an_entry_says_what_the_records_say_of_a_claim(store, record):
+    gain, far = ledger.entries(study(), store)
+    out = verdicts.judge(toy.CLAIM, record.rows, 1)
+    assert (gain["mean"], gain["lo"], gain["hi"], gain["n"]) == (
+        out.interval.mean,
+        out.interval.lo,
+        out.interval.hi,
+        3,
+    )
+    assert (gain["verdict"], gain["results_version"], gain["stale"]) == (out.verdict, 1, False)
+    assert (gain["paper"], gain["claim"], gain["preset"]) == ("toy", "better", "laptop")
+    assert (far["verdict"], far["mean"], far["margin"], far["n"]) == ("out of scope", None, None, 0)
+
+
+def test_without_valid_records_no_claim_has_a_verdict(store):
+    store.path("toy", "laptop").unlink()
+    for entry in ledger.entries(study(), store):
+        assert entry["stale"] and "none were made" in entry["reason"]
+        assert {entry[key] for key in ("results_version", "preset", "mean")} == {None}
+    assert ledger.entries(study(), store)[0]["verdict"] is None
+
+
+def test_the_ledger_has_the_claims_of_every_paper(shelf, record, own_cache):
+    shelf(toy.study())
+    BOOK.save(record)
+    (entry,) = ledger.ledger()
+    assert (entry["paper"], entry["claim"], entry["stale"]) == ("toy", "better", False)

@@ -1,0 +1,201 @@
+"""A record is made, and verified by replaying its fingerprints: only what went stale is rerun."""
+
+from dataclasses import replace
+
+import pytest
+import toy
+
+from reviewlib import sources, train
+from reviewlib.evidence.make import make, verify
+from reviewlib.evidence.record import RecordError
+from reviewlib.evidence.store import Store
+from reviewlib.evidence.validity import problems
+from reviewlib.trial import search
+from reviewlib.trial.fingerprints import test_digest as digest_of_test
+
+OF = toy.study()
+QUICK = replace(toy.TINY, name="quick", settings_from="laptop", trials=2)
+BOTH_SIZES = toy.study(presets=(QUICK, toy.TINY))
+BOLDER = toy.study(claims=(replace(toy.CLAIM, margin=0.001),))
+NOISE_ONLY = replace(toy.SGD, name="late", role="ablation", conditions=(toy.NOISE,))
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+@pytest.fixture
+def store(record, tmp_path):
+    """The record in a folder, on a machine whose cache is empty."""
+    store = Store(tmp_path)
+    store.save(record)
+    return store
+
+
+def slower(model, config):
+    momentum = config.momentum if config.momentum == 0.9 else 0.3
+    return train.sgd(model, replace(config, momentum=momentum))
+
+
+CHANGED = toy.study(arms=toy.broken(slower))
+
+
+def nothing_is_trained(row):
+    pytest.fail(f"trained {row['arm']}")
+
+
+def without_times(table):
+    return table.drop(columns="seconds").to_dict("records")
+
+
+# Making
+
+
+def test_a_test_changed_after_the_final_seeds_cannot_be_stamped_again():
+    make(OF, toy.TINY)
+    again = make(BOLDER, toy.TINY)
+    assert again.test == digest_of_test(OF, toy.TINY)
+    assert problems(again, BOLDER)[0].startswith("what defines the test was changed")
+
+
+def test_runs_that_were_stamped_with_two_tests_stand_for_neither():
+    make(OF, toy.TINY, arms=("sgd",))
+    mixed = make(BOLDER, toy.TINY)
+    assert mixed.test == "mixed"
+    for of in (OF, BOLDER):
+        assert problems(mixed, of)[0].startswith("what defines the test was changed")
+
+
+def test_the_record_says_where_its_rows_were_made(record, own_cache):
+    assert record.provenance["device"].startswith("CPU")
+    make(OF, toy.TINY)
+    final = next(path for path in own_cache.rglob("*.json") if '"test"' in path.read_text())
+    final.write_text(final.read_text().replace('"device": "CPU', '"device": "GPU'))
+    again = make(OF, toy.TINY)
+    assert [name[:3] for name in again.provenance["device"].split("; ")] == ["CPU", "GPU"]
+    assert not {"device", "commit", "computed", "from_cache"} & set(again.rows.columns)
+
+
+def test_settings_come_from_a_larger_preset(record, store):
+    last = record.trials.assign(chosen=record.trials["trial"] == toy.TINY.trials - 1)
+    store.save(replace(record, trials=last))
+    fresh = make(BOTH_SIZES, QUICK, store=store)
+    for row in fresh.rows.to_dict("records"):
+        arm = OF.arm(row["arm"])
+        chosen = search.trials_of(OF, arm, toy.TINY.trials)[-1]
+        assert row["settings"] == arm.fixed | dict(chosen)
+    assert fresh.floor.empty  # quick is no evidence
+
+
+def test_a_preset_without_a_larger_one_searches_for_itself(tmp_path):
+    fresh = make(BOTH_SIZES, QUICK, store=Store(tmp_path / "empty"))
+    for row in fresh.rows.to_dict("records"):
+        chosen = search.settings_of(fresh.trials, row["arm"], row["condition"])
+        assert row["settings"] == OF.arm(row["arm"]).fixed | chosen
+    assert problems(fresh, BOTH_SIZES, Store(tmp_path / "empty")) == []
+
+
+def test_what_searched_for_itself_is_stale_once_there_are_settings_to_take_over(record, tmp_path):
+    empty, filled = Store(tmp_path / "empty"), Store(tmp_path / "filled")
+    other = record.trials.assign(chosen=record.trials["trial"] == toy.TINY.trials - 1)
+    filled.save(replace(record, trials=other))
+    fresh = make(BOTH_SIZES, QUICK, store=empty)
+    assert problems(fresh, BOTH_SIZES, filled) == ["the settings were tuned anew for sgd, slow"]
+
+
+def test_settings_that_a_source_lacks_are_missed_before_anything_runs(store):
+    late = replace(NOISE_ONLY, conditions=())
+    of = replace(BOTH_SIZES, arms=(*toy.ARMS, late))
+    with pytest.raises(ValueError, match="tuned for arm 'late' in condition 'clean'"):
+        make(of, QUICK, store=store, progress=nothing_is_trained)
+
+
+# Verifying
+
+
+def test_nothing_is_trained_where_nothing_is_stale(record, store):
+    again, rerun = verify(OF, toy.TINY, store=store, progress=nothing_is_trained)
+    assert rerun == [] and again.digest() == record.digest()
+    assert again.provenance["commit"] == record.provenance["commit"]
+    assert again.provenance["verified"]["source"] == sources.source_hash()
+
+
+def test_only_the_stale_arm_is_rerun_and_the_rest_is_kept(record, store):
+    trained = []
+    again, rerun = verify(CHANGED, toy.TINY, store=store, progress=trained.append)
+    assert rerun == ["slow"] and {row["arm"] for row in trained} == {"slow"}
+    from_scratch = make(CHANGED, toy.TINY)
+    for table in ("trials", "rows"):
+        mine, theirs = (getattr(each, table) for each in (again, from_scratch))
+        assert without_times(mine) == without_times(theirs)
+    before, after = (each.runs("sgd").to_dict("records") for each in (record, again))
+    assert before == after
+    assert again.fingerprints["sgd"] == record.fingerprints["sgd"]
+    store.save(again)
+    assert problems(store.load("toy", "laptop"), CHANGED) == []
+
+
+def test_new_arms_are_run_and_removed_ones_dropped(record, store):
+    of = toy.study(arms=(NOISE_ONLY, *toy.ARMS))
+    grown, rerun = verify(of, toy.TINY, store=store)
+    assert rerun == ["late"]
+    assert list(dict.fromkeys(grown.rows["arm"])) == ["sgd", "slow", "late"]
+    assert list(grown.fingerprints) == ["late", "sgd", "slow"]
+    store.save(grown)
+    shrunk, rerun = verify(OF, toy.TINY, store=store)
+    assert rerun == [] and shrunk.digest() == record.digest()
+
+
+def test_both_commits_and_devices_are_named_after_a_partial_rerun(record, store):
+    made = record.provenance | {"commit": "aaa", "device": "old"}
+    store.save(replace(record, provenance=made))
+    again, _ = verify(CHANGED, toy.TINY, store=store)
+    assert again.provenance["commit"] == ", ".join(sorted({"aaa", record.provenance["commit"]}))
+    assert again.provenance["device"].endswith("; old")
+    seconds = sum(again.trials["seconds"]) + sum(again.rows["seconds"])
+    assert again.provenance["cpu_seconds"] == pytest.approx(seconds, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"results_version": 2}, "recorded at results_version 1"),
+        ({"claims": (replace(toy.CLAIM, margin=0.02),)}, "what defines the test was changed after"),
+        ({"presets": (replace(toy.TINY, steps=5),)}, "sizes were changed"),
+    ],
+)
+def test_what_no_rerun_of_arms_can_repair_is_refused(store, changes, reason):
+    of = toy.study(**changes)
+    with pytest.raises(RecordError, match=f"cannot be verified: .*{reason}.*make them anew"):
+        verify(of, of.presets[0], store=store, progress=nothing_is_trained)
+
+
+def test_a_record_made_on_a_gpu_is_checked_on_this_cpu(record, store):
+    gpu = replace(toy.TINY, name="gpu")
+    of = toy.study(presets=(toy.TINY, gpu))
+    made = replace(
+        record,
+        preset=gpu.plain(),
+        test=digest_of_test(of, gpu),
+        provenance=record.provenance | {"device": "a GPU that is not here"},
+    )
+    store.save(made)
+    again, rerun = verify(of, gpu, store=store)
+    assert rerun == [] and again.provenance["device"] == "a GPU that is not here"
+    changed = replace(CHANGED, presets=of.presets)
+    assert problems(made, changed) == ["the code no longer reproduces slow"]
+
+
+def test_settings_that_were_tuned_anew_make_the_smaller_preset_stale(record, store):
+    small = make(BOTH_SIZES, QUICK, store=store)
+    assert problems(small, BOTH_SIZES, store) == []
+    trials = record.trials.copy()
+    mine = (trials["arm"] == "slow") & (trials["condition"] == "noise")
+    trials.loc[mine, "chosen"] = trials.loc[mine, "chosen"].to_numpy()[[1, 2, 0]]
+    store.save(replace(record, trials=trials))
+    assert problems(small, BOTH_SIZES, store) == ["the settings were tuned anew for slow"]
+
+
+def test_a_rerun_whose_rows_have_another_stamp_is_not_laundered(record, store):
+    # The final seeds of the changed arm have run under another test before.
+    make(replace(CHANGED, claims=BOLDER.claims), toy.TINY)
+    again, rerun = verify(CHANGED, toy.TINY, store=store)
+    assert rerun == ["slow"] and again.test == "mixed"
+    assert problems(again, CHANGED)[0].startswith("what defines the test was changed")

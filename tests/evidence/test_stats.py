@@ -1,0 +1,208 @@
+"""Paired statistics: against scipy and statsmodels, and what they refuse."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from statsmodels.stats.power import TTestPower
+from statsmodels.stats.weightstats import DescrStatsW
+
+from reviewlib.evidence import stats
+from reviewlib.evidence.stats import Interval
+
+CASES = [
+    [0.01, 0.02],
+    [0.011, 0.004, -0.002, 0.008, 0.013],
+    [-3.0, 1.0, 4.0, 1.0, -5.0, 9.0, -2.0, 6.0, 5.0, 3.5],
+]
+
+
+# The interval
+
+
+@pytest.mark.parametrize("values", CASES, ids=len)
+@pytest.mark.parametrize("level", [0.8, 0.95, 1 - 0.05 / 3])
+def test_t_interval_equals_scipy_and_statsmodels(values, level):
+    ours = stats.t_interval(values, level)
+    theirs = scipy.stats.ttest_1samp(values, 0).confidence_interval(level)
+    assert (ours.lo, ours.hi) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
+    third = DescrStatsW(values).tconfint_mean(alpha=1 - level)
+    assert (ours.lo, ours.hi) == pytest.approx(third, rel=1e-12)
+    assert (ours.mean, ours.sd) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+    assert (ours.n, ours.level) == (len(values), level)
+
+
+@pytest.mark.parametrize("d", [0.0, 0.1, -2.5])
+def test_ties_have_the_interval_of_one_point(d):
+    assert stats.t_interval([d] * 7) == Interval(d, d, d, 0.95, 7, 0.0)
+
+
+def test_ties_but_for_rounding_have_the_interval_of_one_point():
+    values = [a - b for a, b in ((0.82, 0.8), (0.72, 0.7), (0.32, 0.3))]
+    assert len(set(values)) > 1
+    tie = stats.t_interval(values)
+    assert tie.lo == tie.mean == tie.hi == pytest.approx(0.02) and tie.sd == 0
+    assert stats.t_interval([0.02, 0.02, 0.02 + 1e-9]).sd > 0
+    # In any unit.
+    assert stats.t_interval([1e12 * value for value in values]).sd == 0
+    assert stats.t_interval([1e-15, 2e-15]).sd > 0
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_t_interval_rejects_what_is_not_finite(bad):
+    with pytest.raises(ValueError, match=rf"needs finite values, got \[{bad}\]"):
+        stats.t_interval([0.1, bad, 0.2])
+
+
+@pytest.mark.parametrize("values", [[], [0.5]])
+def test_t_interval_rejects_fewer_than_two_seeds(values):
+    with pytest.raises(ValueError, match=f"needs at least 2 seeds, got {len(values)}"):
+        stats.t_interval(values)
+
+
+@pytest.mark.parametrize("level", [0, 1, 1.5, -0.1, 95])
+def test_t_interval_rejects_the_level(level):
+    with pytest.raises(ValueError, match=f"level must lie between 0 and 1, got {level}"):
+        stats.t_interval([1, 2], level)
+
+
+@pytest.mark.parametrize(("primaries", "level"), [(0, 0.95), (1, 0.95), (2, 0.975), (4, 0.9875)])
+def test_simultaneous_level(primaries, level):
+    assert stats.simultaneous_level(primaries) == pytest.approx(level)
+
+
+# Detectable effects
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_no_detectable_gain_below_five_seeds(n):
+    assert stats.detectable_gain(0.01, n, 0.95, 0.01) is None
+
+
+# Normal differences of unit spread in the mean: effects in standard deviations.
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 40])
+@pytest.mark.parametrize("level", [0.95, 0.9875])
+@pytest.mark.parametrize("effect", [0.0, 0.4, 1.5])
+def test_without_a_margin_the_chance_is_that_of_a_one_sided_t_test(n, level, effect):
+    power = TTestPower().power(effect, n, (1 - level) / 2, alternative="larger")
+    assert stats.chance_supported(2 * effect, 2.0, n, level, 0.0) == pytest.approx(power, abs=4e-5)
+
+
+def test_a_margin_that_decides_alone_leaves_a_normal_probability():
+    # Spread so small that lo > 0 is sure: P(mean >= margin).
+    chance = stats.chance_supported(0.011, 0.002, 5, 0.95, 0.01)
+    assert chance == pytest.approx(scipy.stats.norm.cdf(0.001 / (0.002 / math.sqrt(5))), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n", "sd", "level"), [(5, 0.0005, 0.95), (5, 0.2, 0.9875), (10, 0.01, 0.975), (10, 0.2, 0.95)]
+)
+def test_the_detectable_gain_has_a_chance_of_four_in_five(n, sd, level):
+    effect = stats.detectable_gain(sd, n, level, 0.01)
+    assert stats.chance_supported(effect, sd, n, level, 0.01) == pytest.approx(0.8, abs=1e-6)
+    assert effect > 0.01
+
+
+def test_without_a_margin_the_detectable_gain_is_that_of_statsmodels():
+    theirs = TTestPower().solve_power(nobs=10, alpha=0.025, power=0.8, alternative="larger")
+    assert stats.detectable_gain(0.03, 10, 0.95, 1e-9) == pytest.approx(0.03 * theirs, rel=1e-3)
+
+
+def test_without_spread_the_margin_itself_is_detected():
+    assert stats.detectable_gain(0.0, 5, 0.95, 0.01) == 0.01
+    assert stats.chance_supported(0.01, 0.0, 5, 0.95, 0.01) == 1
+    assert stats.chance_supported(0.009, 0.0, 5, 0.95, 0.01) == 0
+    assert stats.chance_supported(0.0, 0.0, 5, 0.95, 0.0) == 0
+
+
+# No loss
+
+SURE = Interval(-0.05, -0.06, -0.04, 0.95, 10, 0.01)
+
+
+def control(mean, sd=0.01, n=10):
+    return Interval(mean, mean, mean, 0.95, n, sd)
+
+
+@pytest.mark.parametrize("effect", [-0.01, -0.004, 0.0, 0.02])
+def test_with_a_sure_control_no_loss_is_a_t_test_against_the_margin(effect):
+    power = TTestPower().power((effect + 0.01) / 0.01, 10, 0.0125, alternative="larger")
+    chance = stats.chance_no_loss(effect, 0.01, 10, 0.975, 0.01, SURE)
+    assert chance == pytest.approx(power, abs=2e-4)
+
+
+def test_a_doubtful_control_takes_its_doubt_from_the_chance():
+    # The control's own spread and seeds: here it is noticed by a t test of four seeds.
+    doubt = 1 - TTestPower().power(0.03 / 0.02, 4, 0.025, alternative="larger")
+    sure, less = (
+        stats.chance_no_loss(0.0, 0.005, 10, 0.95, 0.01, of)
+        for of in (SURE, control(-0.04, sd=0.02, n=4))
+    )
+    assert 0.9 < sure < 1 and 0.2 < doubt < 0.5
+    assert less == pytest.approx(sure - doubt, abs=4e-4)
+
+
+@pytest.mark.parametrize("mean", [-0.01, -0.009, 0.0, 0.05])
+def test_without_a_control_that_loses_nothing_is_detected(mean):
+    for sd in (0.0, 0.005):
+        assert stats.chance_no_loss(0.0, 0.005, 10, 0.95, 0.01, control(mean, sd)) < 0.03
+        assert stats.detectable_no_loss(0.005, 10, 0.95, 0.01, control(mean, sd)) is None
+        assert stats.detectable_no_loss(0.0, 10, 0.95, 0.01, control(mean, sd)) is None
+
+
+def test_a_chance_is_never_negative():
+    assert stats.chance_no_loss(-0.03, 0.005, 10, 0.95, 0.01, control(0.0)) == 0
+
+
+@pytest.mark.parametrize(("sd", "sign"), [(0.003, -1), (0.03, 1)])
+def test_the_detectable_difference_has_a_chance_of_four_in_five(sd, sign):
+    effect = stats.detectable_no_loss(sd, 10, 0.95, 0.01, SURE)
+    assert stats.chance_no_loss(effect, sd, 10, 0.95, 0.01, SURE) == pytest.approx(0.8, abs=1e-6)
+    assert effect * sign > 0 and effect > -0.01
+
+
+def test_without_spread_a_loss_of_the_margin_is_where_no_loss_begins():
+    assert stats.detectable_no_loss(0.0, 10, 0.95, 0.01, SURE) == -0.01
+    assert stats.chance_no_loss(-0.0099, 0.0, 10, 0.95, 0.01, SURE) == pytest.approx(1, abs=1e-3)
+    assert stats.chance_no_loss(-0.01, 0.0, 10, 0.95, 0.01, SURE) == 0
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_no_detectable_difference_below_five_seeds(n):
+    assert stats.detectable_no_loss(0.01, n, 0.95, 0.01, SURE) is None
+    assert stats.detectable_no_loss(0.01, 5, 0.95, 0.01, SURE) is not None
+
+
+# Seeds to settle
+
+
+@pytest.mark.parametrize("level", [0.95, 0.9875])
+@pytest.mark.parametrize("mean", [0.004, 0.009, 0.013, -0.002])
+def test_seeds_to_settle_is_the_fewest_that_do(mean, level):
+    interval = Interval(mean, mean - 0.03, mean + 0.03, level, 5, 0.02)
+    n = stats.seeds_to_settle(interval, (0.0, 0.01))
+    distance = min(abs(mean), abs(mean - 0.01))
+    assert stats.half_width(0.02, n, level) < distance <= stats.half_width(0.02, n - 1, level)
+
+
+def test_a_half_width_of_just_the_distance_does_not_settle():
+    distance = stats.half_width(0.02, 50, 0.95)
+    assert stats.seeds_to_settle(Interval(distance, -1.0, 1.0, 0.95, 5, 0.02), (0.0,)) == 51
+
+
+def test_seeds_to_settle_can_be_as_few_as_two():
+    assert stats.seeds_to_settle(Interval(5.0, 4.0, 6.0, 0.95, 5, 0.1), (0.0, 1.0)) == 2
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.01, 0.01 + 1e-9])
+def test_nothing_settles_a_mean_on_a_boundary(mean):
+    interval = Interval(mean, mean - 0.03, mean + 0.03, 0.95, 5, 0.02)
+    assert stats.seeds_to_settle(interval, (0.0, 0.01)) is None
+
+
+def test_seeds_to_settle_stops_at_ten_thousand():
+    last = stats.half_width(0.02, 10_000, 0.95)
+    for distance, answer in ((last * (1 + 1e-9), 10_000), (last, None)):
+        interval = Interval(distance, -1.0, 1.0, 0.95, 5, 0.02)
+        assert stats.seeds_to_settle(interval, (0.0,)) == answer

@@ -1,0 +1,155 @@
+"""What a notebook calls: it shows the records that it rests on and what they say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import toy
+
+from reviewlib.evidence import stats, units, verdicts
+from reviewlib.evidence.store import Store
+from reviewlib.page import prose
+from reviewlib.page.chapter import Chapter, open_chapter
+
+QUICK = replace(toy.TINY, name="quick", settings_from="laptop")
+
+
+def texts(bundles, kind):
+    return [bundle[kind] for bundle in bundles if kind in bundle]
+
+
+# Opening
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"preset": "huge"}, "no preset 'huge'"),
+        ({"seeds": 1}, "seeds must be at least 2"),
+        ({"device": "tpu"}, "device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
+    ],
+)
+def test_a_bad_parameter_is_an_error_before_anything_runs(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        open_chapter("sam", **parameters)
+
+
+def test_a_page_rests_on_the_stored_records_and_one_of_evidence_on_its_own_run(open_page, record):
+    stored = replace(record, provenance=record.provenance | {"commit": "c0ffee"})
+    assert open_page(stored).record.digest() == record.digest()
+    assert "commit c0ffee" in open_page(stored).stamp
+    own = open_page(stored, preset=toy.TINY)
+    assert own.record is own.fresh and "c0ffee" not in own.stamp
+
+
+def test_a_run_of_the_page_takes_its_settings_from_the_records_of_the_page(open_page, record):
+    last = record.trials.assign(chosen=record.trials["trial"] == toy.TINY.trials - 1)
+    fresh = open_page(replace(record, trials=last)).fresh
+    chosen = last[last["chosen"]].set_index(["arm", "condition"])["settings"]
+    for row in fresh.rows.to_dict("records"):
+        settings = chosen[row["arm"], row["condition"]]
+        assert row["settings"] == toy.study().arm(row["arm"]).fixed | settings
+
+
+# The blocks of a page
+
+
+def test_the_experiment_shows_agreement_evidence_arms_sizes_and_every_trial(page, shown):
+    page.experiment()
+    agreement, evidence, shared = texts(shown(), "text/markdown")
+    assert "no stored records" in agreement and "rests on the **laptop** records" in evidence
+    assert shared == prose.EXPERIMENT
+    arms, protocol, trials, settings = texts(shown(), "text/html")
+    assert "the method" in arms and "training images a run" in protocol
+    assert "All 12 tuning trials." in trials and "<figure" in trials
+    assert "The chosen settings" in settings
+    assert page.stamp in arms and page.stamp in protocol and page.stamp in trials
+
+
+def test_a_machine_that_ran_the_stored_preset_says_whether_it_agrees(open_page, record, shown):
+    open_page(record, preset=toy.TINY).experiment()
+    assert "this machine agrees" in texts(shown(), "text/markdown")[0]
+
+
+@pytest.mark.parametrize(("count", "figures"), [(6, 1), (7, 0)])
+def test_trials_in_many_conditions_are_a_table_and_no_figure(count, figures, own_cache, shown):
+    conditions = [replace(toy.CLEAN, name=f"c{i}", label=f"place {i}") for i in range(count)]
+    small = replace(toy.TINY, trials=2, seeds=2)
+    of = toy.study(conditions=tuple(conditions), presets=(small,), claims=())
+    Chapter(of, small, "cpu", Store(own_cache / "records")).experiment()
+    html = texts(shown(), "text/html")
+    assert sum("<figure" in text for text in html) == figures
+    listed = [text for text in html if "All 28 tuning trials</summary>" in text]
+    assert len(listed) == 1 - figures
+    assert all(f"place {i}" in html[2] for i in range(count))
+
+
+def test_the_closing_shows_verdicts_controls_price_and_the_checklist(open_page, controlled, shown):
+    open_page(controlled, **toy.CONTROLLED).closing()
+    found, controls, price, rules = texts(shown(), "text/html")
+    assert "could have noticed" in found and "The method is better." in found
+    assert controls.count("more accurate") == 2 and "forward-backward passes" in price
+    assert "11. Shift" in rules and "<details>" in rules
+
+
+def test_a_comparison_is_a_figure_and_a_table_of_the_named_claims(page, shown):
+    page.compare("better")
+    figure, table = texts(shown(), "text/html")
+    assert "<figure" in figure and "<figure" not in table
+    assert page.contrasts("better").data == table and "The method is better." in table
+
+
+def test_every_other_figure_of_a_page_is_stamped_with_its_origin(page, shown):
+    page.show_finals()
+    page.show_curves("noise", "sgd", "slow")
+    line = pd.Series([1.0, 2.0, 3.0, 4.0], index=[1, 1, 10, 10])
+    page.show_over({"sgd": line}, "width", "error", caption="Errors.", marks={"a": 2, "no": None})
+    assert len(shown()) == 3
+    for bundle in shown():
+        assert f"{page.stamp}</figcaption>" in bundle["text/html"]
+        assert len(bundle["text/plain"]) > 30
+    assert "a at 2" in shown()[2]["text/plain"] and "no at" not in shown()[2]["text/plain"]
+
+
+def test_images_are_the_notebooks_own(page, shown):
+    page.show_images({"one": np.ones((2, 2))}, "connections", caption="Masks.")
+    assert "Masks. Computed by this notebook." in shown()[0]["text/html"]
+
+
+# Sentences
+
+
+def test_sentences_are_made_from_the_verdicts(page, record):
+    (out,) = verdicts.judge_all(page.study, record.rows)
+    assert units.with_unit(out.interval.mean, "accuracy") in page.says("better")
+    assert "n = 3" in page.says("better") and "95% interval" in page.says("better")
+    assert page.verdict("better") == out.verdict
+    assert page.notices("better") == "no gain reliably"  # of three seeds
+
+
+def test_a_difference_that_no_claim_declares_says_so(page, record):
+    accuracy = [record.runs(arm, "noise")["accuracy"].to_numpy() for arm in ("sgd", "slow")]
+    mean = stats.t_interval(accuracy[0] - accuracy[1]).mean
+    text = page.difference("sgd", "slow", "noise")
+    assert text.startswith(f"{units.with_unit(mean, 'accuracy')} (looked at after the fact; ")
+
+
+def test_controls_are_judged_each_by_itself(open_page, controlled):
+    page = open_page(controlled, **toy.CONTROLLED)
+    outs = page.control_verdicts
+    assert list(outs) == ["a_a-clean", "positive-noise"]
+    for name, out in outs.items():
+        assert out.interval.level == 0.95 and out.verdict in verdicts.GAIN_VERDICTS
+        assert units.with_unit(out.interval.mean, "accuracy") in page.says(name)
+    without = controlled.rows[controlled.rows["arm"] != "part"]
+    left = verdicts.judge_controls(page.study, without)
+    assert [out.claim.name for out in left] == ["a_a-clean"]
+
+
+def test_a_picture_shows_images_as_a_quick_run_gets_them(page):
+    clean, noisy = page.sample(seed=3), page.sample(seed=3, condition="noise")
+    assert len(clean.train) == QUICK.train and clean.train.images.shape[-1] == QUICK.image_size
+    assert clean.train.images.equal(noisy.train.images)
+    assert 0.2 < (clean.train.labels != noisy.train.labels).float().mean() < 0.6
+    assert not clean.train.images.equal(page.sample(seed=4).train.images)

@@ -1,0 +1,25 @@
+"""Where a run trains, by the name it is asked for."""
+
+import pytest
+import torch
+
+from reviewlib.train import device
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_auto_is_a_gpu_where_there_is_one(gpu, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert device.resolve("auto") == ("cuda" if gpu else "cpu")
+    assert device.resolve("cpu") == "cpu"
+
+
+def test_a_gpu_that_is_not_there_and_an_unknown_device_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="'cuda' was asked for, but torch sees no GPU"):
+        device.resolve("cuda:1")
+    with pytest.raises(ValueError, match="must be 'auto', 'cpu' or 'cuda', got 'tpu'"):
+        device.resolve("tpu")
+
+
+def test_a_cpu_is_called_by_its_kind():
+    assert device.name("cpu").startswith("CPU (") and "one thread a run" in device.name("cpu")

@@ -1,0 +1,63 @@
+"""What makes a stack, and what its runs have in common."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from reviewlib.train import cross_entropy, replicas
+
+UNLIKE = {
+    "a convolutional net": [
+        nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten(-3), nn.Linear(25, 10)) for _ in range(2)
+    ],
+    "dropout": [nn.Sequential(nn.Flatten(-3), nn.Dropout(), nn.Linear(49, 10))] * 2,
+    "another width": [nn.Linear(49, 10), nn.Linear(49, 11)],
+    "another depth": [
+        nn.Sequential(nn.Linear(9, 9)),
+        nn.Sequential(nn.Linear(9, 9), nn.Linear(9, 9)),
+    ],
+    "a flatten that swallows replicas": [nn.Sequential(nn.Flatten(), nn.Linear(49, 10))] * 2,
+    "a bias or none": [nn.Linear(4, 4), nn.Linear(4, 4, bias=False)],
+}
+
+
+@pytest.mark.parametrize("what", UNLIKE)
+def test_models_that_make_no_stack_are_refused(what):
+    assert not replicas.stackable(UNLIKE[what])
+    with pytest.raises(ValueError, match="train these models one by one"):
+        replicas.Stack(UNLIKE[what])
+
+
+def test_a_layer_without_bias_stacks_too():
+    layers = [nn.Linear(3, 2, bias=False) for _ in range(2)]
+    x = torch.randn(2, 5, 3)
+    expected = torch.stack([layer(part) for layer, part in zip(layers, x, strict=True)])
+    torch.testing.assert_close(replicas.Stack(layers)(x), expected)
+
+
+def test_numbers_that_differ_become_tensors_and_equal_values_stay():
+    like = torch.zeros(1, dtype=torch.float64)
+    assert replicas.merged([0.1, 0.1], like) == 0.1
+    merged = replicas.merged(
+        [partial(cross_entropy, smoothing=s, x=None) for s in (0.1, 0.2)], like
+    )
+    assert merged.func is cross_entropy and merged.keywords["x"] is None
+    expected = torch.tensor([0.1, 0.2], dtype=torch.float64)
+    assert torch.equal(merged.keywords["smoothing"], expected)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["a", "b"],
+        [partial(cross_entropy, smoothing=1.0), partial(cross_entropy, y=1)],
+        [cross_entropy, partial(cross_entropy)],
+        [partial(cross_entropy, smoothing=1.0), partial(print, smoothing=2.0)],
+    ],
+    ids=["texts", "other keywords", "a function and its partial", "other functions"],
+)
+def test_what_differs_in_more_than_numbers_does_not_merge(values):
+    with pytest.raises(ValueError, match="may differ in numbers only"):
+        replicas.merged(values, torch.zeros(1))

@@ -1,0 +1,135 @@
+"""A stack is its replicas: each one equals its solo run, at every step."""
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from smallnets import Recorded, alone, clothes, require_solo_results
+from torch import nn
+from torch.nn.utils import parametrize
+
+from reviewlib import train
+from reviewlib.train import Config, Training, cross_entropy, models
+
+LRS = (0.05, 0.2, 0.1)
+DECAYS = (0.0, 1e-2, 3e-2)
+NOISES = (0.0, 0.4, 0.2)
+
+
+class Mask(nn.Module):
+    def __init__(self, mask):
+        super().__init__()
+        self.register_buffer("mask", mask)
+
+    def forward(self, weight):
+        return weight * self.mask
+
+
+def net(split, seed, masked=False):
+    model = train.initialized(lambda: models.mlp(split, 10, 9), seed).double()
+    if masked:
+        keep = torch.rand(9, 49, generator=torch.Generator().manual_seed(seed)) < 0.5
+        parametrize.register_parametrization(model[2], "weight", Mask(keep.double()))
+    return model
+
+
+def trainings(
+    optimizers=(train.sgd,) * 3,
+    losses=(cross_entropy,) * 3,
+    masked=False,
+    steps=30,
+    lrs=LRS,
+    decays=DECAYS,
+):
+    """Three trainings in double precision, each with its own images, rate and decay."""
+    described = []
+    for seed, (lr, weight_decay) in enumerate(zip(lrs, decays, strict=True)):
+        split = clothes(seed, NOISES[seed])
+        config = Config(steps=steps, batch_size=20, lr=lr, weight_decay=weight_decay)
+        described.append(
+            Training(net(split, seed, masked), split, config, seed, losses[seed], optimizers[seed])
+        )
+    return described
+
+
+SMOOTHED = [partial(cross_entropy, smoothing=s) for s in (0.0, 0.3, 0.1)]
+VARIANTS = {
+    "sgd": {},
+    "one setting": {"lrs": [0.1] * 3, "decays": [0.01] * 3},
+    "adam": {"optimizers": [train.adam] * 3, "lrs": (1e-3, 1e-2, 3e-3)},
+    "masks": {"masked": True},
+    "masks under adam": {"optimizers": [train.adam] * 3, "masked": True},
+    "smoothing": {"losses": SMOOTHED},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_each_replica_equals_its_solo_run_at_every_step(variant):
+    require_solo_results(partial(trainings, **VARIANTS[variant]))
+
+
+def described(lrs=LRS, loss=cross_entropy, **changes):
+    """Three float32 trainings with a curve."""
+    return [
+        replace(
+            one,
+            model=one.model.float(),
+            config=replace(one.config, eval_steps=(10, 20, 30), **changes),
+            validation=one.train.take(range(50)),
+        )
+        for one in trainings(lrs=lrs, losses=[loss] * 3)
+    ]
+
+
+def test_curves_and_best_models_are_each_replicas_own():
+    loss = Recorded()
+    fits = require_solo_results(partial(described, loss=loss), tolerance=1e-4)
+    assert loss.together == {3, 0}  # as a stack, then one by one
+    assert [[step for step, _ in one.curve] for one in fits] == [[10, 20, 30]] * 3
+    assert all(one.seconds > 0 for one in fits)
+
+
+def test_a_replica_that_diverges_leaves_the_others_alone():
+    lrs = (0.05, 1e30, 0.1)
+    together, solos = train.fit_all(described(lrs)), [alone(of) for of in described(lrs)]
+    assert [one.diverged_at is None for one in together] == [True, False, True]
+    assert [one.diverged_at for one in together] == [solo.diverged_at for solo in solos]
+    assert [one.passes for one in together] == [solo.passes for solo in solos]
+    assert [len(one.curve) for one in together] == [len(solo.curve) for solo in solos] == [3, 0, 3]
+    for one, solo in zip(together, solos, strict=True):
+        if solo.diverged_at is None:
+            torch.testing.assert_close(one.losses, solo.losses, rtol=1e-4, atol=1e-5)
+
+
+def test_a_stack_whose_replicas_all_diverge_stops():
+    out = train.fit_all(described((1e30, 1e30, 1e30), steps=100))
+    assert all(one.passes < 100 * 20 and one.diverged_at is not None for one in out)
+
+
+def test_a_stack_must_not_draw_random_numbers():
+    def noisy(model, x, y):
+        return cross_entropy(model, x + torch.randn_like(x), y)
+
+    with pytest.raises(ValueError, match="must not draw random numbers.*declare stochastic=True"):
+        train.fit_all(described(loss=noisy))
+
+
+LONELY = {
+    "momentum": lambda one: replace(one, config=replace(one.config, momentum=0.5)),
+    "schedule": lambda one: replace(one, config=replace(one.config, schedule="constant")),
+    "loss": lambda one: replace(one, loss=Recorded()),
+    "optimizer": lambda one: replace(one, optimizer=train.adam),
+    "number of images": lambda one: replace(one, train=one.train.take(range(300))),
+    "no validation": lambda one: replace(
+        one, validation=None, config=replace(one.config, eval_steps=())
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LONELY)
+def test_trainings_that_differ_in_more_than_numbers_train_one_by_one(what):
+    loss = Recorded()
+    first, *others = described(loss=loss)
+    out = train.fit_all([LONELY[what](first), *others])
+    assert loss.together == {0} and all(one.diverged_at is None for one in out)

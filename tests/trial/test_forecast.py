@@ -1,0 +1,77 @@
+"""What a trial run of a study forecasts."""
+
+import time
+from dataclasses import replace
+
+import pytest
+import toy
+
+from reviewlib.train import Solution
+from reviewlib.trial import forecast, runs
+
+QUICK = replace(toy.TINY, name="quick")
+
+
+def forecasts(study):
+    """Return the forecast CPU-seconds by preset."""
+    costs = [line for line in forecast.lines(study) if "about" in line]
+    return {line.split(":")[0]: float(line.split()[2].replace(",", "")) for line in costs}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Let a step cost 0.01 s, whatever else a run does, and return the runs that were made."""
+    made, perform = [], runs.perform
+
+    def timed(study, stack, device):
+        made.extend(stack)
+        return [
+            row | {"seconds": 0.01 * run.preset.steps}
+            for run, row in zip(stack, perform(study, stack, device), strict=True)
+        ]
+
+    monkeypatch.setattr(forecast, "perform", timed)
+    return made
+
+
+def test_two_trials_of_every_arm_run_on_one_seed_in_every_condition(clock):
+    quick = replace(QUICK, conditions=("clean",), arms=("sgd",))
+    list(forecast.lines(toy.study(presets=(quick,))))
+    places = {(run.arm.name, run.condition.name, run.settings) for run in clock}
+    assert len(places) == 2 * 2 * forecast.TRIALS == 8
+    assert {run.seed for run in clock} == {0} and {run.phase for run in clock} == {"tuning"}
+
+
+def test_a_forecast_counts_runs_steps_and_what_a_step_computes(clock):
+    one = replace(QUICK, conditions=("clean",), arms=("sgd",), steps=100)
+    presets = (
+        one,
+        replace(one, name="steps", steps=200),
+        replace(one, name="images", image_size=14, batch_size=40),
+        replace(one, name="runs", tuning_seeds=2, seeds=6),
+        replace(one, name="arms", arms=()),
+    )
+    # 3 trials and 3 seeds of 1 s each
+    assert forecasts(toy.study(presets=presets)) == {
+        "quick": 6,
+        "steps": 12,
+        "images": 48,
+        "runs": 12,
+        "arms": 12,
+    }
+
+
+def test_what_takes_no_steps_is_not_forecast_to_take_longer_with_more_of_them():
+    def solved(run):
+        def solve():
+            end = time.process_time() + 0.05
+            while time.process_time() < end:
+                pass
+            return run.net()
+
+        yield Solution(solve)
+
+    arms = tuple(replace(arm, train=solved, stochastic=True) for arm in toy.ARMS)
+    long = replace(QUICK, name="laptop", steps=4000)
+    found = forecasts(toy.study(arms=arms, presets=(QUICK, long)))
+    assert 1 <= found["quick"] <= 3 and found["laptop"] <= 10

@@ -1,0 +1,141 @@
+"""What a study declares: its rules, its claims, its controls, its presets."""
+
+from dataclasses import replace
+
+import pytest
+import toy
+from toy import AGAIN, ARMS, CLAIM, CLEAN, NOISE, PART, SGD, SLOW
+
+from reviewlib import papers
+from reviewlib.trial.arms import Arm, Hyperparameter
+from reviewlib.trial.claims import Claim
+from reviewlib.trial.study import SEEDS_APART
+
+UNFAIR = {
+    "arm names must differ": {"arms": (*ARMS, SGD)},
+    r"arm sgd is tuned over undeclared hyperparameters \['rho'\]": {
+        "arms": (replace(SGD, search=("rho",)), SLOW)
+    },
+    "no arm in the role 'baseline at equal cost'": {"not_applicable": {}},
+    "at most four primary claims, toy: 5": {
+        "claims": tuple(replace(CLAIM, name=str(i)) for i in range(5))
+    },
+    "claim better compares sam in clean, which the study does not run": {
+        "claims": (replace(CLAIM, contrast=(replace(SGD, name="sam") - SGD) @ CLEAN),)
+    },
+    "claim better compares slow in clean, which the study does not run": {
+        "arms": (SGD, replace(SLOW, conditions=(NOISE,)))
+    },
+    "claim better compares sgd in wide, which the study does not run": {
+        "claims": (replace(CLAIM, contrast=(SGD - SLOW) @ replace(CLEAN, name="wide")),)
+    },
+    "claim held compares slow in noise, which the study does not run": {
+        "arms": (SGD, replace(SLOW, conditions=(CLEAN,))),
+        "claims": (replace(CLAIM, name="held", kind="no loss", control=(SGD - SLOW) @ NOISE),),
+    },
+    "claim a_a-noise compares sgd in noise, which the study does not run": {
+        "arms": (replace(SGD, conditions=(CLEAN,)), SLOW, replace(AGAIN, conditions=(NOISE,)))
+    },
+    "core arm sgd searches nothing": {"arms": (replace(SGD, search=()), SLOW)},
+    r"core arm slow holds \['lr'\] fixed, which other core arms are tuned over": {
+        "arms": (SGD, replace(SLOW, search=("damping",), fixed={"lr": 0.1}))
+    },
+    "core arm slow has a search or a fraction": {"arms": (SGD, replace(SLOW, search_seed=1))},
+    "core arm sgd has a search or a fraction": {"arms": (replace(SGD, train_fraction=0.5), SLOW)},
+}
+
+
+@pytest.mark.parametrize("message", UNFAIR)
+def test_an_unfair_study_cannot_be_built(message):
+    with pytest.raises(ValueError, match=message):
+        toy.study(**UNFAIR[message])
+
+
+def test_arms_outside_the_core_may_be_tuned_less_and_hold_what_others_tune():
+    held = Arm("held", "Held", "untuned", (), "nothing tuned", toy.trained, {"lr": 0.05})
+    assert toy.study(arms=(*ARMS, held, AGAIN, PART)).arm("held") is held
+
+
+UNTESTABLE = {
+    "weights sum to 0": {"contrast": SLOW @ CLEAN},
+    "margin above 0, got 0.0": {"margin": 0.0},
+    "says 'no loss': it needs a control that loses": {"kind": "no loss"},
+    "is out of scope: say why, and not primary": {"kind": "out of scope", "primary": False},
+    "claim better is out of scope: say why": {"kind": "out of scope", "why": "too large"},
+}
+
+
+@pytest.mark.parametrize("message", UNTESTABLE)
+def test_a_claim_that_cannot_be_tested_as_declared_is_refused(message):
+    with pytest.raises(ValueError, match=message):
+        replace(CLAIM, **UNTESTABLE[message])
+
+
+def test_an_arm_has_a_role_that_the_protocol_knows_and_a_part_of_the_images():
+    with pytest.raises(ValueError, match="the role of arm x must be one of .*, got winner"):
+        Arm("x", "X", "winner", (), "no such role", toy.trained)
+    for fraction in (0, 1.5):
+        with pytest.raises(ValueError, match=r"train_fraction of arm sgd must lie in \(0, 1\]"):
+            replace(SGD, train_fraction=fraction)
+
+
+@pytest.mark.parametrize(
+    ("searched", "u", "value"),
+    [
+        (Hyperparameter("x", 0.01, 1.0), 0.5, 0.1),
+        (Hyperparameter("x", 0.0, 1.0, log=False), 0.25, 0.25),
+        (Hyperparameter("x", 1.0, 2.0), 0.5, 1.414),
+    ],
+)
+def test_a_hyperparameter_keeps_its_scale_and_four_digits(searched, u, value):
+    assert searched.at(u) == value
+
+
+def test_conditions_and_arms_may_be_given_as_they_are_or_by_name():
+    assert replace(SGD, conditions=(CLEAN, "noise")).conditions == ("clean", "noise")
+    preset = replace(toy.TINY, conditions=(NOISE,), arms=(SLOW, "sgd"))
+    assert (preset.conditions, preset.arms) == (("noise",), ("slow", "sgd"))
+
+
+def test_a_preset_runs_what_it_names_and_an_arm_only_where_it_is_declared():
+    study = toy.study(**toy.CONTROLLED)
+    small = replace(toy.TINY, conditions=(NOISE,), arms=(SGD, AGAIN))
+    assert study.arms_in(CLEAN) == [SGD, SLOW, AGAIN]
+    assert study.arms_in(NOISE) == [SGD, SLOW, PART]
+    assert study.conditions_of(small) == [NOISE] and study.conditions_of(toy.TINY) == [CLEAN, NOISE]
+    assert study.arms_of(small) == [SGD, AGAIN] and study.arms_in(NOISE, small) == [SGD]
+
+
+def test_final_seeds_are_fresh_ones_for_every_version_of_the_results():
+    assert list(toy.study().seeds(toy.TINY)) == [SEEDS_APART + i for i in range(3)]
+    first, second = (set(toy.study(results_version=v).seeds(toy.TINY)) for v in (1, 2))
+    assert not first & second and len(second) == toy.TINY.seeds
+
+
+def test_what_a_study_has_is_found_by_name_and_role():
+    study = toy.study()
+    assert study.arm("slow") is SLOW and study.condition("noise") is NOISE
+    assert study.role("baseline") is SGD and study.preset("laptop") is toy.TINY
+    exploratory = replace(CLAIM, name="more", primary=False)
+    assert toy.study(claims=(CLAIM, exploratory)).primary == (CLAIM,)
+
+
+def test_unknown_studies_and_presets_are_named_with_those_there_are():
+    with pytest.raises(ValueError, match="no study is called 'nothing'; there are: .*sam"):
+        papers.find("nothing")
+    with pytest.raises(ValueError, match="no preset 'huge'; it has quick, laptop, gpu"):
+        papers.find("sam").preset("huge")
+
+
+def test_the_controls_follow_from_the_control_arms_and_where_they_are_run():
+    both = replace(AGAIN, conditions=())
+    controls = toy.study(arms=(*ARMS, both, PART)).controls
+    assert [(claim.name, list(claim.contrast)) for claim in controls] == [
+        ("a_a-clean", [(1, "sgd", "clean"), (-1, "again", "clean")]),
+        ("a_a-noise", [(1, "sgd", "noise"), (-1, "again", "noise")]),
+        ("positive-noise", [(1, "sgd", "noise"), (-1, "part", "noise")]),
+    ]
+    assert all(isinstance(claim, Claim) and claim.kind == "gain" for claim in controls)
+    assert all(claim.primary and claim.margin == 0.01 for claim in controls)
+    assert controls[0].statement == "SGD is more accurate than itself, tuned again, clean labels."
+    assert toy.study().controls == ()
