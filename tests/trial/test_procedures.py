@@ -155,3 +155,8 @@ def test_the_seconds_of_all_trainings_are_shared_among_the_last(monkeypatch):
 
     (ends,) = complete([solved(inputs())])
     assert [end.seconds for end in ends] == [1.5, 1.5]
+
+
+def test_an_arm_that_trains_nothing_is_named_a_mistake():
+    with pytest.raises(ValueError, match="must yield a training or a solution"):
+        complete([iter(())])

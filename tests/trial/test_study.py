@@ -36,6 +36,16 @@ UNFAIR = {
     "claim a_a-noise compares sgd in noise, which the study does not run": {
         "arms": (replace(SGD, conditions=(CLEAN,)), SLOW, replace(AGAIN, conditions=(NOISE,)))
     },
+    "condition names must differ": {"conditions": (CLEAN, CLEAN, NOISE)},
+    "laptop names arms that toy has not: {'fast'}": {
+        "presets": (replace(toy.TINY, arms=("fast",)),)
+    },
+    "laptop names conditions that toy has not: {'dark'}": {
+        "presets": (replace(toy.TINY, conditions=("dark",)),)
+    },
+    "slow names conditions that toy has not: {'dark'}": {
+        "arms": (SGD, replace(SLOW, conditions=(CLEAN, "dark")))
+    },
     "core arm sgd searches nothing": {"arms": (replace(SGD, search=()), SLOW)},
     r"core arm slow holds \['lr'\] fixed, which other core arms are tuned over": {
         "arms": (SGD, replace(SLOW, search=("damping",), fixed={"lr": 0.1}))

@@ -24,7 +24,7 @@ def complete(procedures: Sequence[Procedure]) -> list[list[Fit]]:
     """
     last: list[list[Fit]] = [[] for _ in procedures]
     passes, seconds = [0] * len(procedures), [0.0] * len(procedures)
-    asked = {run: next(procedure) for run, procedure in enumerate(procedures)}
+    asked = {run: _first(procedure) for run, procedure in enumerate(procedures)}
     while asked:
         wanted = [(run, one) for run, yielded in asked.items() for one in _listed(yielded)]
         fits = zip(wanted, _carried_out([one for _, one in wanted]), strict=True)
@@ -42,6 +42,15 @@ def complete(procedures: Sequence[Procedure]) -> list[list[Fit]]:
         [replace(fit, seconds=spent / len(fits)) for fit in fits]
         for fits, spent in zip(last, seconds, strict=True)
     ]
+
+
+def _first(procedure: Procedure) -> Yielded:
+    """Return what a procedure yields first."""
+    for yielded in procedure:
+        return yielded
+    raise ValueError(
+        "an arm's `train` must yield a training or a solution, and one yielded nothing"
+    )
 
 
 def _listed(yielded: Yielded) -> list[Training | Solution]:

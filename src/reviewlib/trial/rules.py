@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
 def require_fair(study: Study) -> None:
     """Raise ValueError, naming the place, for a study that the protocol does not let pass."""
-    names = [arm.name for arm in study.arms]
-    if len(set(names)) != len(names):
-        raise ValueError(f"arm names must differ, got {names}")
+    for what, things in (("arm", study.arms), ("condition", study.conditions)):
+        names = [thing.name for thing in things]
+        if len(set(names)) != len(names):
+            raise ValueError(f"{what} names must differ, got {names}")
+        for owner in (*study.presets, *(study.arms if what == "condition" else ())):
+            if unknown := set(getattr(owner, f"{what}s")) - set(names):
+                raise ValueError(f"{owner.name} names {what}s that {study.name} has not: {unknown}")
     known = {hyperparameter.name for hyperparameter in study.hyperparameters}
     for arm in study.arms:
         if missing := set(arm.search) - known:
