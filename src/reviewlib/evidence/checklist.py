@@ -14,19 +14,20 @@ from reviewlib.trial.arms import CORE_ROLES
 from reviewlib.trial.fingerprints import test_digest
 from reviewlib.trial.study import Study
 
-Rule = tuple[str, bool | None, str]  # what it asks, whether it is met or None, why
+Rule = tuple[str, bool | None, str]  # name, whether it is met (None: does not apply), reason
 
-# A net that a linear model nearly matches is no baseline.
+# Least gain in accuracy over logistic regression: a net that a linear model nearly matches is too
+# weak a baseline.
 HEALTHY = 0.01
 
 
 def checklist(study: Study, record: Record, store: Store = BOOK) -> pd.DataFrame:
-    """Return every rule as met, not met or not applicable, each with its reason.
+    """Return a table of every rule: met, not met or not applicable, with the reason.
 
     Args:
-        study: whose records.
-        record: what the page shows.
-        store: where its records of other sizes are.
+        study: the study whose records these are.
+        record: the record that the page shows.
+        store: where to look for the study's records of other sizes.
     """
     words = {True: "met", False: "not met", None: "does not apply"}
     return pd.DataFrame(
@@ -52,7 +53,7 @@ def _before(study: Study, record: Record) -> list[Rule]:
         (
             "1. Claims before results",
             record.test == test_digest(study, study.preset(record.preset["name"])),
-            "by the digest of the test, stamped on every final run as it was made",
+            "checked by the digest of the test, which is stamped on every final run",
         ),
         (
             "2. Every core arm",
@@ -66,18 +67,19 @@ def _before(study: Study, record: Record) -> list[Rule]:
         (
             "2. A healthy baseline",
             bool(lead > HEALTHY),
-            f"{units.with_unit(lead, 'accuracy')} or more above logistic regression everywhere, "
-            f"paired over {both['seed'].nunique()} seeds",
+            f"at least {units.with_unit(lead, 'accuracy')} above logistic regression in every "
+            f"condition, paired over {both['seed'].nunique()} seeds",
         ),
         (
             "3. Test data out of reach",
             set(record.rows["seed"]) == set(final),
-            f"tuning holds no test images; {folds} seeds are scored on {folds} disjoint folds",
+            f"tuning has no access to test images; {folds} seeds are scored on {folds} disjoint "
+            "folds",
         ),
         (
             "4. Equal tuning",
             trials.nunique() == 1 and int(trials.iloc[0]) >= 8,
-            f"{trials.iloc[0]} trials a core arm and condition; {edges} of {len(trials)} chosen "
+            f"{trials.iloc[0]} trials per core arm and condition; {edges} of {len(trials)} chosen "
             "settings lie at an edge of their range and are flagged",
         ),
         (
@@ -90,7 +92,7 @@ def _before(study: Study, record: Record) -> list[Rule]:
 
 
 def _after(study: Study, record: Record, store: Store) -> list[Rule]:
-    """Return the rules on the runs and on what is made of them."""
+    """Return the rules on the final runs and on the analysis of them."""
     rows, arms = record.rows, record.rows.groupby(["arm", "condition"])
     seeds = arms["seed"].apply(frozenset)
     preset = study.preset(record.preset["name"])
@@ -115,7 +117,7 @@ def _after(study: Study, record: Record, store: Store) -> list[Rule]:
         (
             "8. Intervals",
             all(out.interval.n == len(seeds.iloc[0]) for out in primary),
-            f"Student t, paired; {level} for {len(primary)} primaries",
+            f"Student t, paired; {level} for {len(primary)} primary claims",
         ),
         (
             "9. Verdicts computed",
@@ -126,7 +128,7 @@ def _after(study: Study, record: Record, store: Store) -> list[Rule]:
         (
             "11. Combination",
             bool(combined),
-            f"with another method: {'; '.join(combined) or 'no arm is'}",
+            f"arms with another method: {'; '.join(combined) or 'none'}",
         ),
         _shift(study),
         _scale(study, record, store),
@@ -134,27 +136,27 @@ def _after(study: Study, record: Record, store: Store) -> list[Rule]:
 
 
 def _controls(study: Study, record: Record) -> Rule:
-    """Return whether the records hold controls, and what the rule says of them."""
+    """Return whether the record has controls, and their verdicts."""
     outs = verdicts.judge_controls(study, record.rows)
     said = "; ".join(f"{out.claim.name}: {out.verdict}" for out in outs)
     return (
         "10. Controls on ourselves",
         bool(outs),
-        said or "no A/A control and no positive control are in these records",
+        said or "these records have neither an A/A control nor a positive control",
     )
 
 
 def _shift(study: Study) -> Rule:
-    """Return whether what is claimed of another distribution is tested on another distribution."""
+    """Return whether the claims about another data distribution are tested on one."""
     shifted = [claim for claim in study.claims if claim.shifted]
     tested = [claim.name for claim in shifted if claim.kind != "out of scope"]
     if not shifted:
         return "11. Shift", None, "no claim of this chapter is about another distribution"
-    return "11. Shift", bool(tested), f"measured off-distribution: {', '.join(tested) or 'none'}"
+    return "11. Shift", bool(tested), f"tested off-distribution: {', '.join(tested) or 'none'}"
 
 
 def _scale(study: Study, record: Record, store: Store) -> Rule:
-    """Return whether there are valid records at another size than the one shown."""
+    """Return whether valid records exist at a size other than the one shown."""
     sizes = [record.preset["name"]]
     for name in set(EVIDENCE) - set(sizes):
         with contextlib.suppress(RecordError):

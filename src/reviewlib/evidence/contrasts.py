@@ -1,4 +1,4 @@
-"""A contrast of every seed, computed from the rows of a record."""
+"""The value of a contrast for every seed, computed from the rows of a record."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from reviewlib.trial.contrast import Term
 def by_seed(
     rows: pd.DataFrame, terms: Iterable[Term], metric: str, *, log: bool = False, sign: float = 1.0
 ) -> pd.Series:
-    """Return the contrast of every seed, indexed by seed, free of rounding errors.
+    """Return the value of a contrast for every seed, indexed by seed, without rounding errors.
 
     Args:
-        rows: one row a final run, with columns arm, condition, seed and the metric. Several rows of
-            one arm, condition and seed are replicates and are averaged first.
-        terms: (weight, arm, condition).
-        metric: a column of rows; "error" and "early_error" are 1 minus the accuracy.
+        rows: one row per final run, with columns arm, condition, seed and the metric. Several rows
+            of one arm, condition and seed are replicates and are averaged first.
+        terms: triples (weight, arm, condition).
+        metric: a column of `rows`, or "error" or "early_error": 1 minus the accuracy.
         log: take logarithms first, so that the contrast is a log ratio.
-        sign: -1 for a metric of which less is better.
+        sign: -1 for a metric where lower is better.
 
     Raises:
         ValueError: there are no terms, the metric or an arm is missing, a seed is unpaired, or a
@@ -43,13 +43,13 @@ def by_seed(
             raise ValueError(
                 f"seeds must be paired; {arm!r} in {where!r} is unpaired on seeds {odd}: run them"
             )
-    # Else the rounding errors of ties would decide on which side of a boundary they lie.
+    # Without this, rounding errors would decide which side of a boundary a tie falls on.
     size = max(part.abs().max() for part in parts) or 1.0
     return sum(parts).round(DIGITS - math.ceil(math.log10(size)))
 
 
 def _column(rows: pd.DataFrame, metric: str) -> pd.Series:
-    """Return a metric of every row; an error is 1 minus the accuracy."""
+    """Return a metric for every row; an error is 1 minus the accuracy."""
     if metric in rows:
         return rows[metric]
     accuracy = metric.replace("error", "accuracy")
@@ -59,7 +59,7 @@ def _column(rows: pd.DataFrame, metric: str) -> pd.Series:
 
 
 def _values(rows: pd.DataFrame, arm: str, condition: str, metric: str, *, log: bool) -> pd.Series:
-    """Return an arm's metric or its logarithm by seed, replicates averaged."""
+    """Return an arm's metric, or its logarithm, by seed; replicates are averaged."""
     part = rows[(rows["arm"] == arm) & (rows["condition"] == condition)]
     of = f"{metric} of arm {arm!r} in {condition!r}"
     if part.empty:
@@ -71,7 +71,9 @@ def _values(rows: pd.DataFrame, arm: str, condition: str, metric: str, *, log: b
         raise ValueError(f"{of} is not a number on seeds {seeds}: run them again")
     if len(bad):
         seeds = sorted(set(bad["seed"]))
-        raise ValueError(f"{of} is not a number on seeds {seeds}, which diverged: score chance")
+        raise ValueError(
+            f"{of} is not a number on seeds {seeds}, which diverged: score chance for them"
+        )
     values = part.groupby("seed")[metric].mean()
     if not log:
         return values

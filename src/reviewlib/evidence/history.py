@@ -1,7 +1,7 @@
 """The history of verdicts: when one changed, at which commit, and why.
 
-A paper's history.json lies beside its records. It only grows: an entry a claim whenever the verdict
-or what the verdict rests on is no longer what the claim's last entry says.
+A paper's history.json lies beside its records. It only grows: a claim gets a new entry when its
+verdict, or the preset or results version that the verdict rests on, differs from its last entry.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ WORDS = (*GAIN_VERDICTS, "out of scope", None)
 
 
 class HistoryError(ValueError):
-    """A history file is damaged or not what it says it is."""
+    """A history file is damaged or is not a history."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a claim's verdict became.
+    """One change of a claim's verdict.
 
     Attributes:
-        date: when it was found to have changed, YYYY-MM-DD.
-        commit: of the source tree that computed it.
-        preset: of the records that it rests on.
-        results_version: of the study.
-        claim: its name.
-        verdict: the word of the protocol; None for a claim that has none any more.
-        mean: of the contrast, None where nothing is measured.
-        lo: lower end of its interval.
-        hi: upper end.
-        n: seeds.
-        why: it changed, in the author's words.
+        date: the day on which the change was recorded, YYYY-MM-DD.
+        commit: the commit of the source tree that computed the verdict.
+        preset: the preset whose records the verdict rests on.
+        results_version: the results version of the study.
+        claim: the name of the claim.
+        verdict: the new verdict; None for a claim that no longer has one.
+        mean: mean of the contrast; None if nothing is measured.
+        lo: lower end of the interval.
+        hi: upper end of the interval.
+        n: number of seeds.
+        why: the reason for the change, in the author's words.
     """
 
     date: str
@@ -57,7 +57,7 @@ class Entry:
     why: str
 
     def __post_init__(self) -> None:
-        """Raise ValueError or TypeError if a field is not what it must be."""
+        """Raise ValueError or TypeError if a field is invalid."""
         date.fromisoformat(self.date)
         for name in ("commit", "preset", "claim", "why"):
             value = getattr(self, name)
@@ -77,12 +77,12 @@ class Entry:
 
 
 def path_of(study: str) -> Path:
-    """Return where a study's history lies."""
+    """Return the path of a study's history."""
     return papers.folder_of(study) / "records" / "history.json"
 
 
 def read(study: str) -> list[Entry]:
-    """Return the entries of a study, oldest first; none where there is no history yet.
+    """Return the entries of a study, oldest first; empty if there is no history yet.
 
     Raises:
         HistoryError: the file is not a history.
@@ -106,14 +106,14 @@ def read(study: str) -> list[Entry]:
 
 
 def changes(past: Iterable[Entry], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return what today's records say of the verdicts that the last entries do not.
+    """Return the verdicts that differ between the last entries and today's records.
 
     Args:
         past: entries of a study, oldest first.
-        rows: the study's entries of the ledger; without valid records there is nothing to say.
+        rows: the study's entries in the ledger; if they have no valid records, nothing differs.
 
     Returns:
-        The fields of an entry that the records fill, one mapping a claim.
+        One mapping per changed claim: the fields of an `Entry` that come from the records.
     """
     if any(row["stale"] for row in rows):
         return []
@@ -131,15 +131,15 @@ def append(
     """Add `changes` to a study's history and return its path.
 
     Args:
-        study: its name.
-        found: by `changes`.
-        when: YYYY-MM-DD.
-        commit: of the source tree that computed them.
-        why: the verdicts changed.
+        study: the name of the study.
+        found: what `changes` returned.
+        when: the date, YYYY-MM-DD.
+        commit: the commit of the source tree that computed the verdicts.
+        why: the reason for the changes.
 
     Raises:
-        HistoryError: the file that is there is not a history.
-        ValueError: a field is not what it must be, such as an empty reason.
+        HistoryError: the existing file is not a history.
+        ValueError: a field is invalid, such as an empty reason.
     """
     fresh = [Entry(date=when, commit=commit, why=why, **finding) for finding in found]
     lines = (json.dumps(asdict(e), ensure_ascii=False) for e in [*read(study), *fresh])
@@ -149,16 +149,19 @@ def append(
 
 
 def keep(study: str, rows: Sequence[Mapping[str, Any]], why: str | None) -> str:
-    """Enter the verdicts that changed, if there is a reason; return what there is to say of them.
+    """Record the verdicts that changed if a reason is given; return a message about them.
 
     Args:
-        study: its name.
-        rows: its entries of the ledger.
-        why: the verdicts changed; None enters nothing.
+        study: the name of the study.
+        rows: the study's entries in the ledger.
+        why: the reason for the changes; None records nothing.
+
+    Returns:
+        A message that names the changed claims; empty if no verdict changed.
 
     Raises:
-        HistoryError: the file that is there is not a history.
-        ValueError: the code or the records are not committed, which the history would name.
+        HistoryError: the existing file is not a history.
+        ValueError: the code or the records are not committed; an entry names their commit.
     """
     changed = changes(read(study), rows)
     if not changed:
@@ -174,9 +177,9 @@ def keep(study: str, rows: Sequence[Mapping[str, Any]], why: str | None) -> str:
 
 
 def events(entries: Iterable[Entry]) -> list[list[tuple[Entry | None, Entry]]]:
-    """Return the changes that were recorded together, the latest first.
+    """Return groups of changes that were recorded together, latest first.
 
-    An entry comes after the one that its claim had before, None for its first.
+    A change is a pair: the claim's previous entry, None for its first, and its new entry.
     """
     last: dict[str, Entry] = {}
     pairs = []
@@ -188,7 +191,7 @@ def events(entries: Iterable[Entry]) -> list[list[tuple[Entry | None, Entry]]]:
 
 
 def _says(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the verdict with what it rests on: nothing where nothing was measured."""
+    """Return the verdict, its preset and its results version; only the verdict if unmeasured."""
     if row["verdict"] is None or row["mean"] is None:
         return (row["verdict"],)
     return row["verdict"], row["preset"], row["results_version"]
@@ -202,5 +205,5 @@ def _finding(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_verdict(claim: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row of a claim that is no longer made."""
+    """Return a row without a verdict, for a claim that the study no longer makes."""
     return {**row, "claim": claim, "verdict": None, "mean": None, "lo": None, "hi": None, "n": 0}

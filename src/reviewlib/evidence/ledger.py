@@ -1,4 +1,4 @@
-"""All claims of all studies with what the records say, as plain data for pages and other tools."""
+"""Every claim of every study with its measurement and verdict, as data for pages and tools."""
 
 from __future__ import annotations
 
@@ -14,22 +14,26 @@ from reviewlib.evidence.validity import best, problems
 from reviewlib.trial.claims import Claim
 from reviewlib.trial.study import Study
 
-# What the status page shows of a record's origin.
+# The provenance that the status page shows.
 MADE = ("date", "commit", "device", "versions", "cpu_seconds")
 
 
 def ledger(data: str | None = None) -> list[dict[str, Any]]:
-    """Return one plain mapping a claim of every study, from the records that the book shows."""
+    """Return one mapping per claim of every study, from the records that the book shows.
+
+    Args:
+        data: name of a data set, or a folder of images; None for each study's own.
+    """
     return [
         entry for name in papers.found() for entry in entries(*on_data(papers.find(name), data))
     ]
 
 
 def entries(of: Study, store: Store) -> list[dict[str, Any]]:
-    """Return one plain mapping a claim of a study, from its records in a store.
+    """Return one mapping per claim of a study, from its records in a store.
 
-    Without valid records the verdicts are None and `stale` is True; `reason` says why these records
-    are shown and not larger ones.
+    If no records are valid, the verdicts are None and `stale` is True. `reason` says why larger
+    records, or any records, are not shown.
     """
     try:
         record, notes = best(of, store)
@@ -39,9 +43,9 @@ def entries(of: Study, store: Store) -> list[dict[str, Any]]:
 
 
 def record_status(of: Study, store: Store) -> list[dict[str, Any]]:
-    """Return one plain mapping a preset of a study: may its records be shown, and their origin.
+    """Return one mapping per preset of a study: the state of its records and their provenance.
 
-    `state` is valid, stale or missing, and `why` says what made them stale.
+    `state` is valid, stale or missing; `why` gives the reason for stale.
     """
     return [_status(of, preset.name, store) for preset in of.presets]
 
@@ -54,7 +58,7 @@ def _status(of: Study, preset: str, store: Store) -> dict[str, Any]:
         record = store.load(of.name, preset)
         found |= {key: record.provenance.get(key) for key in MADE}
         wrong = problems(record, of, store)
-    except RecordError:  # it names a path of this machine
+    except RecordError:  # its message names a path of this machine, which no page should show
         command = f"reviewlib study {of.name} --preset {preset} --verify"
         wrong = [f"they cannot be checked; `{command}` says why"]
     return found | {"state": "stale" if wrong else "valid", "why": "; ".join(wrong)}

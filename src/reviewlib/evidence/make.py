@@ -1,4 +1,4 @@
-"""Making records: run a study and stamp what came out; rerun what went stale, and nothing else."""
+"""Make records: run a study and stamp its results, or rerun only the arms that are stale."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def make(
     """Run a study at a preset and return its record, which is not saved yet.
 
     Args:
-        study: what to run.
-        preset: at which sizes.
+        study: the study to run.
+        preset: the sizes to run it at.
         store: where to look first for the records of `preset.settings_from`.
-        device: where each run trains.
-        arms: names of those to run; empty for all of the preset's.
-        how: engine, jobs and progress of `cache.map_runs`.
+        device: where each run trains: "cpu" or "cuda".
+        arms: names of the arms to run; empty for all arms of the preset.
+        how: `engine`, `jobs` and `progress` of `cache.map_runs`.
 
     Raises:
-        OSError: the cache cannot be written; before anything is run.
-        RecordError: the records that the settings come from are missing; before anything is run.
-        ValueError: these records lack an arm or a condition; before anything is run.
+        OSError: the cache cannot be written; raised before anything runs.
+        RecordError: the records that the settings come from are damaged; before anything runs.
+        ValueError: these records lack an arm or a condition; before anything runs.
     """
     start = time.perf_counter()
     out = experiment.run(
@@ -74,19 +74,19 @@ def make(
 def verify(
     study: Study, preset: Preset, *, store: Store = BOOK, **how: Any
 ) -> tuple[Record, list[str]]:
-    """Replay a stored record's fingerprints; rerun the arms that went stale, and no others.
+    """Replay a stored record's fingerprints and rerun only the arms that are stale.
 
     Args:
-        study: whose record.
-        preset: which record.
-        store: where the record is.
-        how: `make`'s device, engine, jobs and progress.
+        study: the study whose record is verified.
+        preset: the preset of the record.
+        store: where the record is stored.
+        how: `device`, `engine`, `jobs` and `progress` of `make`.
 
     Returns:
         The record, stamped as verified by today's code, and the names of the arms that were rerun.
 
     Raises:
-        RecordError: there is no record, or nothing of it can be used again.
+        RecordError: there is no record, or none of its runs can be reused.
     """
     stored = store.load(study.name, preset.name)
     if wrong := beyond_repair(stored, study):

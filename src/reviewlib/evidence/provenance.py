@@ -1,4 +1,4 @@
-"""Where, when and by which code a record was made; it is stored and identifies nothing."""
+"""Provenance: when, where and by which code a record was made; no digest or cache key covers it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ VERSIONS = ("torch", "numpy", "pandas", "scipy")
 
 
 def of(rows: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any]:
-    """Return where, when and by which code the rows of a record were made."""
+    """Return the provenance of a record.
+
+    Args:
+        rows: its final runs, with what the cache adds to them.
+        seconds: wall time of making it.
+    """
     return {
         **today(),
         "commit": ", ".join(sorted({row["commit"] for row in rows})),
@@ -27,7 +32,7 @@ def of(rows: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any]:
 
 
 def today() -> dict[str, Any]:
-    """Return the code and the libraries that run now, and the date."""
+    """Return the current commit, source hash and library versions, and the date (UTC)."""
     return {
         "commit": commit(),
         "source": sources.source_hash(),
@@ -38,7 +43,7 @@ def today() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """Return the commit of the source tree, with "+" if src differs from it, or "unknown"."""
+    """Return the commit of the package, with "+" if uncommitted code differs, or "unknown"."""
     here = sources.PACKAGE
 
     def git(*words: str) -> str:

@@ -1,4 +1,4 @@
-"""A record: the outcome of one study at one preset, one row a run, and its digest."""
+"""A record: the outcome of one study at one preset, with one row per run and a digest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Fingerprint = Mapping[str, Mapping[str, list[float]]]
 
 
 class RecordError(ValueError):
-    """A record file is missing, damaged or not what it says it is."""
+    """A record is missing, damaged or not valid for its study."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,15 @@ class Record:
     """The outcome of one study at one preset.
 
     Attributes:
-        study: its name.
-        preset: sizes that it was run at, as a mapping.
-        results_version: the study's number when it was run.
+        study: name of the study.
+        preset: name, data and sizes of the preset, as a mapping.
+        results_version: the study's results version when it was run.
         data: name and checksum of the data set.
-        test: digest of what defines the test, stamped before the final seeds.
-        provenance: commit, source, versions, device, seconds and date; identifies nothing.
-        trials: one row a trial (see `search.tune`).
-        rows: one row a final run: arm, condition, seed, settings, metrics, cost.
-        floor: one row a seed and condition: accuracy of scikit-learn's logistic regression.
+        test: digest of what defines the test, stamped before the final seeds run.
+        provenance: commit, source, versions, device, seconds and date; not part of the digest.
+        trials: one row per trial (see `search.tune`).
+        rows: one row per final run: arm, condition, seed, settings, metrics, cost.
+        floor: one row per seed and condition: accuracy of scikit-learn's logistic regression.
         fingerprints: per arm and condition, the losses and scores of tiny runs on a CPU.
     """
 
@@ -47,14 +47,14 @@ class Record:
     fingerprints: Mapping[str, Fingerprint]
 
     def digest(self) -> str:
-        """Return the digest over everything measured, which reveals an edited number."""
+        """Return the digest of everything measured; it does not match once a number is edited."""
         return digest(
             [self.preset, self.data, self.test, self.fingerprints]
             + [plain(table) for table in (self.trials, self.rows, self.floor)]
         )
 
     def runs(self, arm: str | None = None, condition: str | None = None) -> pd.DataFrame:
-        """Return the final runs of an arm, in a condition, or of all where none is named."""
+        """Return the final runs of an arm in a condition; None stands for all."""
         mine = pd.Series(True, index=self.rows.index)
         if arm is not None:
             mine &= self.rows["arm"] == arm
@@ -64,7 +64,7 @@ class Record:
 
 
 def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a table with NaN as None, as JSON knows them."""
+    """Return the rows of a table as mappings for JSON, with NaN replaced by None."""
     return [
         {
             key: None if isinstance(value, float) and math.isnan(value) else value

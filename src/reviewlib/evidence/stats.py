@@ -25,16 +25,16 @@ from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
 POWER = 0.8
-# Below this many seeds the spread is too badly known to speak of detectable effects.
+# With fewer seeds the estimate of the spread is too poor for a detectable effect.
 FEWEST_FOR_POWER = 5
 MOST_SEEDS = 10_000
-# Significant digits of what a contrast is computed from; the rest is rounding error.
+# Significant digits of the values that a contrast is computed from; the rest is rounding error.
 DIGITS = 12
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over seeds with its Student-t interval; unit of the contrast."""
+    """A mean over seeds with its Student-t interval, in the unit of the contrast."""
 
     mean: float
     lo: float
@@ -47,7 +47,7 @@ class Interval:
 def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """Return the mean of paired values with its Student-t interval, n - 1 degrees of freedom.
 
-    Values that are all equal have an interval of no width.
+    If all values are equal, the interval has zero width.
 
     Raises:
         ValueError: fewer than two values, one that is not finite, or a level outside (0, 1).
@@ -67,8 +67,8 @@ def t_bounds(x: NDArray, level: float) -> tuple[NDArray, NDArray, NDArray, NDArr
     """Return means, lower bounds, upper bounds and standard deviations of many studies at once.
 
     Args:
-        x: values, (..., n), of n seeds.
-        level: of the intervals.
+        x: values of n seeds, shape (..., n).
+        level: confidence level of the intervals, in (0, 1).
     """
     ties = np.ptp(x, axis=-1) <= 10**-DIGITS * np.abs(x).max(-1)
     mean = np.where(ties, x[..., 0], x.mean(-1))
@@ -83,7 +83,10 @@ def half_width(sd: float, n: int, level: float) -> float:
 
 
 def simultaneous_level(primaries: int) -> float:
-    """Return the level at which K primary claims hold together with 95% (Bonferroni)."""
+    """Return the level at which the intervals of all primary claims hold together at 95%.
+
+    This is Bonferroni's 1 - 0.05 / K for K claims.
+    """
     return 1 - 0.05 / max(primaries, 1)
 
 
@@ -109,7 +112,8 @@ def _spreads(n: int) -> NDArray:
 def detectable_gain(sd: float, n: int, level: float, margin: float) -> float | None:
     """Return the smallest true effect that is called "supported" with probability 0.8.
 
-    It takes the spread as known, and is as uncertain as the spread. None below five seeds.
+    It takes the measured spread as exact, so it is as uncertain as the spread. None below five
+    seeds.
     """
     if n < FEWEST_FOR_POWER:
         return None
@@ -119,22 +123,23 @@ def detectable_gain(sd: float, n: int, level: float, margin: float) -> float | N
 def chance_no_loss(
     effect: float, sd: float, n: int, level: float, margin: float, control: Interval
 ) -> float:
-    """Return the probability, at the least, that the rule for no loss says "supported".
+    """Return a lower bound on the probability that the rule for no loss says "supported".
 
-    The rule is lo > -margin, and hi < -margin of the control, whose true effect and spread are
-    taken to be the measured ones. The two share an arm, so their errors are correlated, which we
-    do not model: two events together have at least the sum of their probabilities minus 1. Where
-    the control is sure to lose, that is exact.
+    The rule is lo > -margin for the contrast and hi < -margin for the control. The control's true
+    effect and spread are taken to be the measured ones. Contrast and control share an arm, so
+    their errors are correlated. The bound holds for any correlation: two events occur together
+    with at least the sum of their probabilities minus 1. It is exact if the control is sure to
+    show a loss.
 
     Args:
         effect: the true difference; 0 for a method that loses nothing, negative for a loss.
         sd: standard deviation of the contrast between seeds.
-        n: seeds.
-        level: of both intervals.
+        n: number of seeds.
+        level: confidence level of both intervals.
         margin: the smallest loss that would matter.
         control: the interval of the contrast that has to show a loss.
     """
-    # lo > 0 of what is shifted by the margin; margin 0 adds nothing to that.
+    # Shifted by the margin, the rule is lo > 0; mean >= 0 then follows from it.
     keeps = chance_supported(effect + margin, sd, n, level, 0.0)
     noticed = chance_supported(-margin - control.mean, control.sd, control.n, level, 0.0)
     return max(0.0, keeps + noticed - 1)
@@ -158,7 +163,7 @@ def detectable_no_loss(
 
 
 def _least(chance: Callable[[float], float], start: float, sd: float) -> float | None:
-    """Return the least effect from start on with a chance of 0.8; None if none has it."""
+    """Return the smallest effect from `start` on with a chance of 0.8; None if there is none."""
     end = start + 100 * (sd or abs(start))
     if chance(end) < POWER:
         return None
@@ -168,7 +173,7 @@ def _least(chance: Callable[[float], float], start: float, sd: float) -> float |
 
 
 def seeds_to_settle(interval: Interval, boundaries: Sequence[float]) -> int | None:
-    """Return the n at which the half-width falls below the distance to the nearest boundary.
+    """Return the smallest n whose half-width is below the distance to the nearest boundary.
 
     None if the mean lies on a boundary or more than 10,000 seeds would be needed.
     """

@@ -1,6 +1,6 @@
-"""Where records lie and how they are written: in the package, or in a folder of the user's.
+"""Store records: the book's own in the package, or a user's in another folder.
 
-The only module that knows the names of record files.
+Only this module knows the names of record files.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ FORMAT = 3
 
 @dataclass(frozen=True)
 class Store:
-    """Records of studies.
+    """A place where records of studies are stored.
 
     Attributes:
-        folder: holds NAME/PRESET.json; None for the book's own records, in the package.
-        data: the data set that they are on, where that is not the studies' own.
+        folder: the folder of NAME/PRESET.json; None for the book's own records, in the package.
+        data: the data set that the records are on; None for each study's own.
     """
 
     folder: Path | None = None
@@ -40,17 +40,17 @@ class Store:
 
     @property
     def options(self) -> str:
-        """The option of `reviewlib study` that leads here, for messages."""
+        """The option that makes `reviewlib study` write to this store, for messages."""
         return f" --data {shlex.quote(self.data)}" if self.data else ""
 
     def path(self, study: str, preset: str) -> Path:
-        """Return where the records of a study at a preset lie."""
+        """Return the path of a study's record at a preset."""
         if self.folder is not None:
             return self.folder / study / f"{preset}.json"
         return papers.folder_of(study) / "records" / f"{preset}.json"
 
     def has(self, study: str, preset: str) -> bool:
-        """Return whether there is a record file, whatever it holds."""
+        """Return whether there is a record file, valid or not."""
         return self.path(study, preset).exists()
 
     def require_room(self, study: str) -> None:
@@ -76,7 +76,7 @@ class Store:
         """Read a record file.
 
         Raises:
-            RecordError: it is missing, not a record, or its numbers do not fit its digest.
+            RecordError: it is missing, not a record, or its numbers do not match its digest.
         """
         path = self.path(study, preset)
         again = f"run `reviewlib study {study} --preset {preset}{self.options}` to make it anew"
@@ -100,7 +100,7 @@ class Store:
                 raise
             raise RecordError(f"{path} is not a record file ({error}); {again}") from error
         if record.digest() != stated:
-            raise RecordError(f"a number in {path} was edited: its digest does not fit; {again}")
+            raise RecordError(f"a number in {path} was edited: its digest does not match; {again}")
         return record
 
 
@@ -108,9 +108,9 @@ BOOK = Store()
 
 
 def on_data(study: Study, name: str | None) -> tuple[Study, Store]:
-    """Return the study on another data set, and the user's records there.
+    """Return a study on another data set, with the store of the user's records on it.
 
-    Without a name it is the study itself, whose records are the book's.
+    If the name is None, return the study itself with the book's store.
 
     Raises:
         ValueError: there is no data set of this name.
@@ -126,14 +126,14 @@ def on_data(study: Study, name: str | None) -> tuple[Study, Store]:
 
 
 def store_on(dataset: Dataset) -> Store:
-    """Return the user's own records on a data set of these contents."""
+    """Return the store of the user's records on a data set; the folder's name has its checksum."""
     word = re.sub("[^a-z0-9]+", "-", Path(dataset.name).name.lower()).strip("-")[:40] or "data"
     folder = storage.data_folder("records", f"{word}-{dataset.checksum[:12]}")
     return Store(folder, dataset.name)
 
 
 def _dump(content: Mapping[str, Any]) -> str:
-    """Return JSON with one table row a line, so that a diff of records can be read."""
+    """Return JSON with one table row per line, so that a diff of records is readable."""
     parts = []
     for key, value in content.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):

@@ -1,4 +1,4 @@
-"""How an effect is written: accuracies in points, log ratios as factors, the rest as it is."""
+"""How an effect is written: accuracies in points, log ratios as factors, others unchanged."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def in_points(metric: str, scale: str = "difference") -> bool:
-    """Return whether an effect is a difference of accuracies, which are fractions in the code."""
+    """Return whether an effect is a difference of accuracies: a fraction, shown in points."""
     return ("accuracy" in metric or metric.endswith("error")) and scale == "difference"
 
 
 def drawn(metric: str, scale: str = "difference") -> tuple[float, str]:
-    """Return what a figure multiplies an effect by, and what its axis says."""
+    """Return the factor that a figure applies to an effect, and the label of its axis."""
     name = metric.removeprefix("early_")
     if in_points(metric, scale):
         return 100.0, f"paired difference in test {name}, points"

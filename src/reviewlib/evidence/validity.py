@@ -1,4 +1,4 @@
-"""Which records may be shown: those that today's study and today's code would produce again."""
+"""Which records may be shown: those that today's study and code would reproduce."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from reviewlib.trial.study import Preset, Study
 
 # Most evidence first: a page shows the first of these that is valid.
 EVIDENCE = ("gpu", "laptop")
-# Another processor sums in another order; a changed default or data order moves far more. Scores
-# may count single images, of which a rounding error can turn one or two.
+# Another processor sums in another order; a changed default or data order has a far larger effect.
+# Scores may count single images, and a rounding error can flip one or two.
 TOLERANCES = {"losses": 1e-3, "scores": 1e-2}
 
 
 def problems(record: Record, study: Study, store: Store = BOOK) -> list[str]:
-    """Return why a record must not be shown, one sentence a reason; empty for a valid one."""
+    """Return why a record must not be shown, one sentence per reason; empty if it is valid."""
     return beyond_repair(record, study) or [
         f"{reason} {', '.join(arms)}" for reason, arms in to_rerun(record, study, store).items()
     ]
 
 
 def beyond_repair(record: Record, study: Study) -> list[str]:
-    """Return why no run of a record can be used again, one sentence a reason."""
+    """Return why no run of a record can be reused, one sentence per reason."""
     if record.preset["name"] not in {preset.name for preset in study.presets}:
         return [f"the study no longer has a preset {record.preset['name']!r}"]
     if record.results_version != study.results_version:
@@ -44,11 +44,11 @@ def beyond_repair(record: Record, study: Study) -> list[str]:
 
 
 def to_rerun(record: Record, study: Study, store: Store = BOOK) -> dict[str, list[str]]:
-    """Return the arms whose runs are no longer what the study would give, by reason.
+    """Return the arms whose runs today's study would not reproduce, by reason.
 
     Args:
-        record: not `beyond_repair`.
-        study: as it is today.
+        record: a record that is not `beyond_repair`.
+        study: the study as it is today.
         store: where to look first for the records that the preset's settings come from.
     """
     preset = study.preset(record.preset["name"])
@@ -76,9 +76,9 @@ def stale_arms(record: Record, study: Study) -> list[str]:
 
 
 def settings_source(study: Study, preset: Preset, store: Store = BOOK) -> pd.DataFrame | None:
-    """Return the trials that a preset's settings come from; None for its own.
+    """Return the trials of another preset that a preset takes its settings from.
 
-    A preset whose source has no records yet searches for itself.
+    None if the preset tunes for itself, which it also does while that other preset has no records.
 
     Raises:
         RecordError: the records that they come from are damaged.
@@ -92,7 +92,7 @@ def settings_source(study: Study, preset: Preset, store: Store = BOOK) -> pd.Dat
 
 
 def best(study: Study, store: Store = BOOK) -> tuple[Record, list[str]]:
-    """Return the largest preset's valid records, and what is wrong with larger ones.
+    """Return the valid record of the largest preset, and why records of larger ones are invalid.
 
     Raises:
         RecordError: no preset that counts as evidence has valid records.
@@ -117,7 +117,7 @@ def best(study: Study, store: Store = BOOK) -> tuple[Record, list[str]]:
 
 
 def _tuned_anew(record: Record, study: Study, preset: Preset, store: Store) -> list[str]:
-    """Return the arms whose settings are not those that the preset takes from another one."""
+    """Return the arms whose settings differ from those that the preset now takes from another."""
     source = settings_source(study, preset, store)
     if source is None:
         return []
@@ -133,7 +133,7 @@ def _tuned_anew(record: Record, study: Study, preset: Preset, store: Store) -> l
 
 
 def _searched_otherwise(record: Record, study: Study) -> list[str]:
-    """Return the arms whose trials are not those that the study would ask for today."""
+    """Return the arms whose trials differ from those that the study would run today."""
     arms = {arm.name: arm for arm in study.arms}
     changed = []
     for name, part in record.trials.groupby("arm", sort=False):

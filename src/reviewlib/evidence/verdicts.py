@@ -1,4 +1,4 @@
-"""Claim and records in, verdict out. No verdict is ever typed by hand."""
+"""Compute verdicts from claims and records; no verdict is typed by hand."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ GAIN_VERDICTS = (
     "inconclusive",
 )
 NO_LOSS_VERDICTS = ("supported", "contradicted", "inconclusive")
-# Records are rounded to six decimals: a mean of just the margin may come out short by this share.
+# Records are rounded to six decimals: a mean equal to the margin may be short by this fraction.
 SHORT_OF_MARGIN = 1e-4
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the records say of one claim, oriented so that positive favours the claim.
+    """The verdict on one claim with its measurements; positive values favor the claim.
 
     Attributes:
-        claim: what was claimed.
-        verdict: the word of the protocol; None for an exploratory claim.
-        interval: of the paired contrast; None for a claim out of scope.
-        values: the contrast of every seed, indexed by seed.
+        claim: the claim that is judged.
+        verdict: one of the protocol's verdicts; None for an exploratory claim.
+        interval: interval of the paired contrast; None for a claim out of scope.
+        values: the contrast for every seed, indexed by seed.
         detectable: smallest true effect that would be called supported with probability 0.8; for
-            no loss, a negative one is a loss that would still pass.
-        to_settle: seeds that an inconclusive claim would need.
-        diverged: runs of the contrast and its control that diverged, of how many.
-        control: for no loss, the interval of the contrast that has to show a loss.
-        if_equal: for no loss, the least probability of "supported" if there were no difference.
+            no loss, a negative value is a loss that would still pass.
+        to_settle: number of seeds that would settle an inconclusive claim.
+        diverged: of the contrast and its control, the number of diverged runs and of all runs.
+        control: for no loss, the interval of the contrast that must show a loss.
+        if_equal: for no loss, a lower bound on the probability of "supported" if there is no true
+            difference.
     """
 
     claim: Claim
@@ -53,9 +54,9 @@ class Verdict:
 
 
 def rule_for_gain(interval: Interval, margin: float) -> str:
-    """Return the protocol's word for a claimed gain (PROTOCOL rule 9).
+    """Return the verdict on a claimed gain (PROTOCOL rule 9).
 
-    A mean that falls short of the margin by less than a ten-thousandth of it has reached it.
+    A mean that misses the margin by less than a ten-thousandth of it counts as reaching it.
     """
     if interval.lo > 0:
         reached = interval.mean >= margin * (1 - SHORT_OF_MARGIN)
@@ -66,7 +67,7 @@ def rule_for_gain(interval: Interval, margin: float) -> str:
 
 
 def rule_for_no_loss(interval: Interval, control: Interval, margin: float) -> str:
-    """Return the protocol's word for "no loss": the control must show that a loss is noticed."""
+    """Return the verdict on a claim of no loss, "supported" only if the control shows a loss."""
     if interval.hi < -margin:
         return "contradicted"
     if interval.lo > -margin and control.hi < -margin:
@@ -78,9 +79,9 @@ def judge(claim: Claim, rows: pd.DataFrame, primaries: int) -> Verdict:
     """Return the verdict on a claim.
 
     Args:
-        claim: what to test.
+        claim: the claim to judge.
         rows: the final runs of a record.
-        primaries: how many primary claims the chapter has; their intervals hold together.
+        primaries: number of primary claims in the chapter, whose intervals must hold together.
 
     Raises:
         ValueError: the records do not hold the arms, or their seeds are unpaired.
@@ -117,10 +118,10 @@ def judge(claim: Claim, rows: pd.DataFrame, primaries: int) -> Verdict:
 
 
 def seeds_for_no_loss(interval: Interval, control: Interval, margin: float) -> int | None:
-    """Return the seeds that would settle whether there is no loss.
+    """Return the number of seeds that would settle a claim of no loss.
 
-    The interval has to leave the margin; above it, the control's has to lie below. None if the
-    control's mean does not, or more than 10,000 seeds would be needed.
+    The interval must exclude -margin. If it lies above -margin, the control's interval must also
+    lie below. None if the control's mean does not, or if more than 10,000 seeds are needed.
     """
     needed = [stats.seeds_to_settle(interval, (-margin,))]
     if interval.mean > -margin:
@@ -135,9 +136,9 @@ def judge_all(study: Study, rows: pd.DataFrame) -> list[Verdict]:
 
 
 def judge_controls(study: Study, rows: pd.DataFrame) -> list[Verdict]:
-    """Return what the rule says of the study's controls, each at the level of a single claim.
+    """Return the verdicts on the study's controls, each at the level of a single claim.
 
-    A control of arms or conditions that the rows do not have is left out.
+    Controls whose arms or conditions are not in the rows are left out.
     """
     there = set(zip(rows["arm"], rows["condition"], strict=True))
     return [
