@@ -1,4 +1,4 @@
-"""Does this machine agree with the stored records? And which records does the page rest on?"""
+"""Say whether this machine agrees with the stored records, and which records a page shows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from reviewlib.trial.study import Study
 
 
 def agreement(study: Study, fresh: Record, stored: Record | None, runs: Sequence[Row]) -> str:
-    """Return whether a run of a preset agrees with the stored records of the same preset.
+    """Return a text that says whether this machine's runs agree with the stored ones.
 
     Args:
-        study: whose.
-        fresh: what came out here.
-        stored: the records of the same preset, None if there are none.
-        runs: every run of `fresh`, with what the cache added.
+        study: the study that was run.
+        fresh: the record made on this machine.
+        stored: the stored record of the same preset; None if there is none.
+        runs: every run of `fresh`, with what the cache adds to it.
     """
     preset = fresh.preset
     cached = [row["computed"] for row in runs if row["from_cache"]]
@@ -48,12 +48,12 @@ def agreement(study: Study, fresh: Record, stored: Record | None, runs: Sequence
 
 
 def evidence(record: Record, notes: Sequence[str], data: str | None = None) -> str:
-    """Return which records the page shows, and why not larger ones.
+    """Return a text that says which record the page shows, and why no larger one.
 
     Args:
-        record: what it shows.
-        notes: what is wrong with larger records.
-        data: the reader's own data, where the page is about these.
+        record: the record that the page shows.
+        notes: what is wrong with larger records, one sentence each without a period.
+        data: the reader's own data set; None for the book's.
     """
     made = record.provenance
     text = (
@@ -65,8 +65,8 @@ def evidence(record: Record, notes: Sequence[str], data: str | None = None) -> s
     )
     if data:
         text = (
-            f"**Other data than the book's:** {plain(record.data['name'])}. All numbers of "
-            f"this page are on these; its prose describes the book's experiment. {text}"
+            f"**Other data than the book's:** {plain(record.data['name'])}. All numbers on "
+            f"this page are for these data; the prose describes the book's experiment. {text}"
         )
     return "\n\n".join([text, *(f"**Note:** {plain(note)}." for note in notes)])
 

@@ -30,7 +30,7 @@ from reviewlib.trial.study import Preset, Study
 
 __all__ = ["Chapter", "open_chapter", "source"]
 
-# A strip chart of trials has a panel a condition; more than so many become a table.
+# The strip chart of trials has one panel per condition; above this number a table replaces it.
 MOST_PANELS = 6
 
 
@@ -39,10 +39,10 @@ class Chapter:
     """One notebook's view of its study.
 
     Attributes:
-        study: what is on trial.
-        preset: what this notebook runs.
-        device: where.
-        store: where the records lie.
+        study: the study of the chapter.
+        preset: the sizes that this notebook runs.
+        device: the device that it runs on: "cpu" or "cuda".
+        store: where the records are stored.
     """
 
     study: Study
@@ -52,7 +52,7 @@ class Chapter:
 
     @cached_property
     def fresh(self) -> Record:
-        """This machine's run of the notebook's preset."""
+        """The record of the notebook's preset, made on this machine at the first access."""
         self._runs: list[dict] = []
         how = {"store": self.store, "device": self.device, "progress": self._runs.append}
         return make(self.study, self.preset, **how)
@@ -65,7 +65,7 @@ class Chapter:
 
     @property
     def record(self) -> Record:
-        """The records that the page rests on: the largest valid preset's, or this run's own."""
+        """The record that the page shows: the largest valid one, or this machine's own."""
         return self._evidence[0]
 
     @cached_property
@@ -75,12 +75,12 @@ class Chapter:
 
     @cached_property
     def control_verdicts(self) -> dict[str, verdicts.Verdict]:
-        """What the rule says of the study's controls, by name."""
+        """The verdict on every control of the study, by name."""
         outs = verdicts.judge_controls(self.study, self.record.rows)
         return {out.claim.name: out for out in outs}
 
     def claims(self) -> None:
-        """Display the claim card."""
+        """Display the claim card: each claim, its source and its test."""
         display(Markdown(prose.CLAIMS), stamped(tables.claims(self.study)))
 
     def experiment(self) -> None:
@@ -105,7 +105,7 @@ class Chapter:
         display(HTML(folded("The chosen settings", tables.settings(self.study, self.record))))
 
     def closing(self) -> None:
-        """Display *Verdict*: the verdicts, controls, price and checklist."""
+        """Display *Verdict*: verdicts, controls, costs and checklist."""
         outs = self.verdicts.values(), self.control_verdicts.values()
         display(
             Markdown(prose.VERDICT),
@@ -129,12 +129,12 @@ class Chapter:
         return stamped(tables.contrasts(self.verdicts[name] for name in names), self.stamp)
 
     def two_by_two(self, neither: str, first: str, second: str, both: str, condition: str) -> HTML:
-        """Return main effects and interaction of two methods, from the four arms of a 2 x 2."""
+        """Return a table of main effects and interaction, from the four arms of a 2x2."""
         arms = (neither, first, second, both)
         return stamped(tables.two_by_two(self.study, self.record, arms, condition), self.stamp)
 
     def says(self, name: str) -> str:
-        """Return a claim's or control's paired difference in words, for a sentence of the page."""
+        """Return the paired difference of a claim or control as text: mean, interval and n."""
         out = self.verdicts.get(name) or self.control_verdicts[name]
         interval, of = out.interval, out.claim.measure
         lo, hi = (units.effect(end, *of) for end in (interval.lo, interval.hi))
@@ -144,14 +144,14 @@ class Chapter:
         )
 
     def notices(self, name: str) -> str:
-        """Return the smallest gain that would mostly be called supported, in words."""
+        """Return, as text, the smallest gain called "supported" with probability 0.8."""
         claim, effect = self.verdicts[name].claim, self.verdicts[name].detectable
         if effect is None:
             return "no gain reliably"
         return units.with_unit(effect, *claim.measure)
 
     def difference(self, arm: str, other: str, condition: str, metric: str = "accuracy") -> str:
-        """Return a paired difference that no claim declares, in words, marked as such."""
+        """Return, as text, a paired difference of no claim, marked as looked at afterwards."""
         contrast = (self.study.arm(arm) - self.study.arm(other)) @ self.study.condition(condition)
         interval = stats.t_interval(contrasts.by_seed(self.record.rows, contrast, metric))
         return (
@@ -160,15 +160,15 @@ class Chapter:
         )
 
     def verdict(self, name: str) -> str:
-        """Return the verdict's word on a primary claim."""
+        """Return the verdict on a primary claim, such as "supported"."""
         return self.verdicts[name].verdict
 
     def sample(self, seed: int = 0, condition: str | None = None) -> Sample:
-        """Return images as a run of the `quick` preset gets them, for a picture.
+        """Return the images that a run of the `quick` preset gets, to be shown in a picture.
 
         Args:
-            seed: which draw.
-            condition: whose label noise they carry; the study's first by default.
+            seed: seed of the draw.
+            condition: name of the condition that sets the label noise; by default the first one.
         """
         preset = self.study.preset("quick")
         where = self.study.condition(condition) if condition else self.study.conditions[0]
@@ -191,21 +191,21 @@ class Chapter:
         caption: str,
         marks: Mapping[str, float | None] | None = None,
     ) -> None:
-        """Display lines over a numeric axis, and the marks that have a place (`curves.over`)."""
+        """Display lines over a numeric axis (see `curves.over`), without marks that are None."""
         placed = {label: at for label, at in (marks or {}).items() if at is not None}
         show(curves.over(lines, x, y, placed, caption), self.stamp)
 
     def show_images(self, pictures: Mapping[str, np.ndarray], what: str, *, caption: str) -> None:
-        """Display small images that the notebook itself computed (see `figures.images`)."""
+        """Display small images that the notebook computed (see `figures.images`)."""
         self.show(figures.images(pictures, what, caption))
 
     def show(self, drawn: Drawn) -> None:
-        """Display a figure of what the notebook itself computed."""
+        """Display a figure of what the notebook computed."""
         show(drawn, "Computed by this notebook.")
 
     @property
     def stamp(self) -> str:
-        """Where the numbers of the page come from, in a line."""
+        """One line that says where the page's numbers come from."""
         made = self.record.provenance
         return (
             f"Preset {self.record.preset['name']}, {made['device']}, "
@@ -229,16 +229,16 @@ def open_chapter(
     """Return the chapter of a paper, from the notebook's parameters.
 
     Args:
-        name: the study.
-        preset: quick, laptop or gpu; what this notebook runs.
-        device: "cpu", "cuda", or "auto" for a GPU where there is one.
-        seeds: final seeds; the preset's own if None.
-        data: name of a data set or a folder of images; the preset's own if None. On other data
-            the page rests on the records that `reviewlib study NAME --data DATA` made.
+        name: the name of the study.
+        preset: the sizes that this notebook runs: quick, laptop or gpu.
+        device: "cpu", "cuda", or "auto" for a GPU if there is one.
+        seeds: number of final seeds; the preset's own if None.
+        data: name of a data set, or a folder of images; the preset's own if None. On other data
+            the page shows the records that `reviewlib study NAME --data DATA` made.
 
     Raises:
-        ValueError: an unknown study, preset, device, number of seeds or data set.
-        DataError: the data cannot be read, or are too few.
+        ValueError: the study, preset, device or data set is unknown, or `seeds` is not possible.
+        DataError: the data cannot be read, or have too few images.
     """
     of, where = papers.find(name), devices.resolve(device)
     usual = of.preset(preset)

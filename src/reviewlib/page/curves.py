@@ -28,12 +28,12 @@ def swept(
     """Return an arm's metric in percent, indexed by the setting that the conditions sweep.
 
     Args:
-        record: whose final runs.
-        arm: whose.
-        conditions: where.
-        by: the setting.
-        metric: a fraction.
-        error: what the metric lacks of 100%, in its place.
+        record: the record of the final runs.
+        arm: name of the arm.
+        conditions: the conditions of the sweep.
+        by: name of the setting that they sweep.
+        metric: column of the record, a fraction.
+        error: return 100% minus the metric instead.
     """
     runs = record.runs(arm)
     runs = runs[runs["condition"].isin([condition.name for condition in conditions])]
@@ -97,11 +97,11 @@ def over(
     """Draw lines over a numeric axis: the mean over seeds with its 95% interval.
 
     Args:
-        lines: a label, and the values of all seeds, indexed by where on the axis they belong.
-        x: what the axis is; it is logarithmic.
-        y: what the values are.
-        marks: a label, and where a vertical line is drawn.
-        caption: what is drawn.
+        lines: by label, the values of all seeds, indexed by their x coordinate.
+        x: label of the x axis, which is logarithmic.
+        y: label of the y axis.
+        marks: by label, the x coordinate of a vertical line.
+        caption: the first sentences of the caption.
         y_scale: "linear" or "log".
     """
     fig, axes = panels(3.6)

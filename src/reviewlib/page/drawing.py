@@ -1,4 +1,4 @@
-"""How the book draws: one SVG that follows the page's light or dark theme, alt text, data."""
+"""Figures as the book shows them: an SVG that follows light and dark mode, alt text and data."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ STYLE = {
 
 
 class Drawn(NamedTuple):
-    """A figure with what stands around it.
+    """A figure with its data, caption and alternative text.
 
     Attributes:
-        fig: closed when it is shown.
+        fig: the figure; `block` closes it.
         table: the numbers that are drawn.
-        caption: what is drawn; plain text.
-        alt: what someone who cannot see it needs to know; plain text.
+        caption: what is drawn, as plain text.
+        alt: alternative text for those who cannot see the figure, as plain text.
     """
 
     fig: Figure
@@ -75,7 +75,7 @@ def block(drawn: Drawn, stamp: str) -> tuple[str, str]:
 
     Args:
         drawn: the figure.
-        stamp: where its numbers come from, the end of the caption; plain text.
+        stamp: last sentence of the caption, which says where the numbers come from; plain text.
     """
     svg = themed(drawn.fig)
     plt.close(drawn.fig)
@@ -107,7 +107,10 @@ def themed(fig: Figure) -> str:
 
 
 def panels(*heights: float) -> tuple[Figure, np.ndarray]:
-    """Return a figure of the book's width with one panel of each height, in inches: axes (n, 1)."""
+    """Return a figure of the book's width with panels of these heights (inches), and its axes.
+
+    The axes have shape (n, 1) for n heights.
+    """
     return plt.subplots(
         len(heights),
         1,

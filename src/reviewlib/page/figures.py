@@ -1,6 +1,6 @@
 """The figures that every chapter may show; a paper's own are in its folder.
 
-Titles and axes describe; what a figure shows is for the verdicts to say.
+Titles and axes only describe; the verdicts state what the results mean.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ def trials(study: Study, record: Record) -> Drawn:
         f"All {len(listed)} tuning trials. A point is the mean validation accuracy over "
         f"{record.preset['tuning_seeds']} tuning seeds; the chosen trial of each arm is circled; "
         "trials far below the others are drawn at the left border.",
-        f"Strip chart of validation accuracy by arm, one panel a condition; chosen: {chosen}",
+        f"Strip chart of validation accuracy by arm, one panel per condition; chosen: {chosen}",
     )
 
 
 @plt.rc_context(STYLE)
 def finals(study: Study, record: Record) -> Drawn:
-    """Draw each arm's test accuracy: a point a seed, and the mean with its 95% interval."""
+    """Draw each arm's test accuracy: one point per seed, and the mean with its 95% interval."""
     shown_in, table = conditions_and_arms(study, record.rows), []
     fig, axes = panels(*(0.3 * len(names) + 0.9 for _, names in shown_in))
     for axis, (condition, names) in zip(axes[:, 0], shown_in, strict=True):
@@ -90,7 +90,7 @@ def finals(study: Study, record: Record) -> Drawn:
                     "95% low": round(interval.lo, 2),
                     "95% high": round(interval.hi, 2),
                     "sd over seeds": round(interval.sd, 2),
-                    "on its training labels, %": round(100 * part["train_accuracy"].mean(), 1),
+                    "accuracy on training labels, %": round(100 * part["train_accuracy"].mean(), 1),
                     "test NLL, nats": round(part["nll"].mean(), 3),
                     "n": interval.n,
                 }
@@ -107,17 +107,17 @@ def finals(study: Study, record: Record) -> Drawn:
         fig,
         pd.DataFrame(table),
         "Test accuracy. Each gray point is one seed on its own fold of the test set; blue is the "
-        "mean with its 95% interval over seeds; the dashed line is scikit-learn's logistic "
-        "regression, its mean over the same seeds.",
+        "mean with its 95% interval over seeds; the dashed line is the mean of scikit-learn's "
+        "logistic regression over the same seeds.",
         f"Mean test accuracy in percent: {means}",
     )
 
 
 @plt.rc_context(STYLE)
 def contrasts(study: Study, verdicts: Sequence[Verdict]) -> Drawn:
-    """Draw each claim's paired contrast: a point a seed, the interval, zero and the margin.
+    """Draw each claim's paired contrast: one point per seed, the interval, zero and the margin.
 
-    Claims in different units have panels of their own.
+    Each unit has its own panel.
     """
     labels = [tables.contrast_label(study, out) for out in verdicts]
     by_axis: dict[tuple[float, str], list[tuple[str, Verdict]]] = {}
@@ -166,9 +166,9 @@ def images(pictures: Mapping[str, np.ndarray], what: str, caption: str) -> Drawn
     """Draw small images side by side, all on one scale from 0 to the largest value.
 
     Args:
-        pictures: a label, and the values of an image (H, W), none below 0.
-        what: the values are.
-        caption: what is drawn.
+        pictures: by label, an image of shape (H, W) with values of 0 or more.
+        what: what the values are; labels the color bar.
+        caption: the caption.
     """
     columns, top = min(len(pictures), 4), max(picture.max() for picture in pictures.values())
     rows = -(-len(pictures) // columns)
@@ -197,7 +197,7 @@ def images(pictures: Mapping[str, np.ndarray], what: str, caption: str) -> Drawn
 def _seeds_and_interval(
     axis: Axes, values: pd.Series, place: float, interval: stats.Interval, scale: float = 1
 ) -> None:
-    """Draw one point a seed at height `place`, and the mean with its interval on top."""
+    """Draw one point per seed at height `place`, and on top the mean with its interval."""
     spread = np.linspace(-0.22, 0.22, len(values))
     axis.scatter(values, place + spread, s=9, color=MUTED, alpha=0.7, linewidths=0)
     axis.plot([scale * interval.lo, scale * interval.hi], [place] * 2, color=BLUE, lw=2.4)

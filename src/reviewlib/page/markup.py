@@ -20,12 +20,12 @@ def source(thing: Any) -> Markdown:
 
 
 def plain(text: str) -> str:
-    """Return text as Markdown that says just that: no markup, no HTML, no formula."""
+    """Return text escaped for Markdown, so that nothing in it is markup, HTML or a formula."""
     return re.sub(r"([\\`*_{}\[\]<>#|$~&!])", r"\\\1", " ".join(text.split()))
 
 
 def stamped(frame: pd.DataFrame, stamp: str = "") -> HTML:
-    """Return a table, and below it where its numbers come from."""
+    """Return a table with a line below it that says where its numbers come from."""
     origin = f'<p class="table-stamp">{html.escape(stamp)}</p>' if stamp else ""
     return HTML(markup(frame) + origin)
 
@@ -33,7 +33,7 @@ def stamped(frame: pd.DataFrame, stamp: str = "") -> HTML:
 def markup(frame: pd.DataFrame) -> str:
     """Return a table as escaped HTML that scrolls sideways on a narrow screen.
 
-    A cell that holds a verdict and nothing else looks like one.
+    A table cell with nothing but a verdict is shown as a badge.
     """
     inner = frame.to_html(index=False, escape=True, border=0, classes="dataframe", na_rep="–")
     for word in (*GAIN_VERDICTS, "out of scope"):

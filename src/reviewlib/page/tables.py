@@ -64,11 +64,11 @@ def protocol(study: Study, record: Record) -> pd.DataFrame:
     noise = ", with the same label noise" if any(c.label_noise for c in study.conditions) else ""
     rows = {
         "data": f"{record.data['name']}, SHA-256 {record.data['checksum'][:12]}…",
-        "training images a run": f"{sizes['train']:,}, another subset for every seed",
-        "validation images a run": f"{sizes['validation']:,}{noise}",
-        "test images": f"{sizes['seeds']} disjoint folds of the test set, one a seed",
+        "training images per run": f"{sizes['train']:,}, another subset for every seed",
+        "validation images per run": f"{sizes['validation']:,}{noise}",
+        "test images": f"{sizes['seeds']} disjoint folds of the test set, one per seed",
         "steps × batch": f"{sizes['steps']:,} × {sizes['batch_size']}, unless an arm differs",
-        "trials an arm and condition": f"{sizes['trials']}, from one Sobol sequence",
+        "trials per arm and condition": f"{sizes['trials']}, from one Sobol sequence",
         "tuning seeds": f"{sizes['tuning_seeds']}, used for nothing else",
         "final seeds": f"{sizes['seeds']}, the same for every arm",
         "interval": f"Student t, {level} for primary claims, 95% for the others",
@@ -94,7 +94,7 @@ def trials(study: Study, record: Record) -> pd.DataFrame:
 
 
 def settings(study: Study, record: Record) -> pd.DataFrame:
-    """Return the settings that tuning chose, those at the edge of their range flagged."""
+    """Return the settings that tuning chose, with a flag for those at an edge of their range."""
     return pd.DataFrame(
         {
             "condition": study.condition(row["condition"]).label,
@@ -129,10 +129,10 @@ def two_by_two(
     """Return main effects and interaction of two methods, on error and on the log of error.
 
     Args:
-        study: for the labels.
-        record: whose final runs.
+        study: the study, which has the labels.
+        record: the record of the final runs.
         arms: names of the arms with neither method, the first, the second, both.
-        condition: where.
+        condition: name of the condition.
     """
     neither, first, second, both = (study.arm(name) for name in arms)
     what = {"first": first.label, "second": second.label, "interaction": "interaction"}
@@ -152,8 +152,8 @@ def two_by_two(
 def price(study: Study, record: Record) -> pd.DataFrame:
     """Return what each core arm costs: passes, seconds and new hyperparameters.
 
-    Seconds are the median over runs, each with its share of its stack's; those of an arm that has
-    no stacks would not compare.
+    Seconds are the median over runs, and a run's seconds are its share of its stack's time. An arm
+    that trains unstacked has no seconds, because they would not be comparable.
     """
     cost = passes(study, record)
     seconds = _of_first_condition(study, record.rows).groupby("arm")["seconds"].median()
@@ -162,7 +162,7 @@ def price(study: Study, record: Record) -> pd.DataFrame:
         {
             "arm": arm.label,
             "forward-backward passes": f"{cost[arm.name]:.2g}×",
-            "seconds a run": "trains unstacked" if arm.stochastic else f"{seconds[arm.name]:.2f}",
+            "seconds per run": "trains unstacked" if arm.stochastic else f"{seconds[arm.name]:.2f}",
             "new hyperparameters": ", ".join(k for k in arm.search if k not in base) or "none",
         }
         for arm in study.arms
@@ -171,13 +171,13 @@ def price(study: Study, record: Record) -> pd.DataFrame:
 
 
 def passes(study: Study, record: Record) -> pd.Series:
-    """Return each arm's forward-backward passes a run, as a multiple of the baseline's."""
+    """Return each arm's forward-backward passes per run, as a multiple of the baseline's."""
     counted = record.rows.groupby(["condition", "arm"])["passes"].median().unstack("condition")
     return (counted / counted.loc[study.role("baseline").name]).median(axis=1)
 
 
 def _of_first_condition(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return every arm's rows in the first condition that it is run in."""
+    """Return the rows of every arm in the first condition that the arm runs in."""
     place = rows["condition"].map(
         {condition.name: place for place, condition in enumerate(study.conditions)}
     )
@@ -195,7 +195,7 @@ def contrast_label(study: Study, out: Verdict) -> str:
 
 
 def _terms(study: Study, claim: Claim, separator: str) -> str:
-    """Return a contrast in words: "SAM − SGD" and the condition, or a condition a term."""
+    """Return a contrast in words: "SAM − SGD" with one condition, or with one for each term."""
     one_condition = len({condition for _, _, condition in claim.contrast}) == 1
     terms = " ".join(
         f"{'+' if weight > 0 else units.MINUS} {study.arm(arm).label}"
@@ -224,13 +224,14 @@ def _contrast(out: Verdict) -> dict[str, str]:
 
 
 def _power(out: Verdict) -> str:
-    """Return what the test could have told, and the seeds that an inconclusive claim would need."""
+    """Return what the test could detect, and the seeds that would settle an inconclusive claim."""
     of = out.claim.measure
     if out.interval.n < stats.FEWEST_FOR_POWER:
         text = f"not shown below {stats.FEWEST_FOR_POWER} seeds"
     elif out.claim.kind == "no loss":
         text = (
-            f"no difference at all would be supported in {units.percent(out.if_equal)} of cases; "
+            "with no true difference, it would be supported in at least "
+            f"{units.percent(out.if_equal)} of cases; "
             f"the control differs by {units.with_unit(out.control.mean, *of)}"
         )
     else:
