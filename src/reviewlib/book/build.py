@@ -1,4 +1,4 @@
-"""Build the book from the executed notebooks; a build that fails keeps the last good one."""
+"""Build the book from the executed notebooks; a failed build leaves the last good one in place."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def build(
 
     Args:
         root: folder of the book.
-        names: notebooks to run; the pages of others keep what they show. None for all.
+        names: notebooks to run; the other pages stay as they are. None for all.
         force: execute and build even if nothing has changed.
         report: called with the outcome of each notebook, and of the book.
-        render: builds the pages from one folder into another and returns what is wrong with them,
-            one line a problem; `sphinx` by default.
-        options: of `execute.execute`.
+        render: function that builds the pages of one folder into another and returns their
+            problems, one line each; `sphinx` by default.
+        options: the other options of `execute.execute`.
 
     Raises:
         BuildError: a notebook failed, Sphinx warned, or a page has a problem. The last good
@@ -91,7 +91,7 @@ def _book(
 
 
 def sphinx(root: Path, work: Path) -> list[str]:
-    """Build the book of one folder into another; return what Sphinx warned of, a line each."""
+    """Build the book of one folder into another; return Sphinx's warnings, one line each."""
     program = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "build", str(root), "--path-output", str(work)]
     command += ["-W", "-n", "--keep-going"]
@@ -107,7 +107,7 @@ def warnings(code: int | None, printed: str, root: Path) -> list[str]:
     Args:
         code: its exit code, None if it was killed for taking too long.
         printed: everything that it printed.
-        root: folder of the book, which is cut off the paths.
+        root: folder of the book, which is removed from the paths.
     """
     if code is None:
         return [f"jupyter-book took more than {BOOK_SECONDS} s"]
@@ -121,7 +121,7 @@ def warnings(code: int | None, printed: str, root: Path) -> list[str]:
 
 
 def _swap(fresh: Path, site: Path) -> None:
-    """Put a new site in the place of the old one."""
+    """Replace the old site with a new one."""
     old = _previous(site)
     shutil.rmtree(old, ignore_errors=True)
     if site.exists():

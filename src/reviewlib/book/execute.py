@@ -1,6 +1,6 @@
 """Execute notebooks, several at once, each into a copy under _executed/.
 
-Unchanged notebooks are skipped, and a notebook that fails keeps its last good copy.
+Unchanged notebooks are skipped. A notebook that fails keeps its last good copy.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
-BOOK = "book"  # stands for the whole book among the names of notebooks
+BOOK = "book"  # the name in an outcome of the whole book
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one notebook, or how far it is.
+    """The result or the progress of one notebook.
 
     Attributes:
         name: the notebook's name, without extension, or BOOK.
         state: waiting or running, then executed, unchanged or failed.
         seconds: wall time of this run; 0 when unchanged.
         cell: position of the running or failing cell, counted from 1, where it is known.
-        cells: how many there are.
+        cells: number of cells.
         cause: why it failed or waits, in one line.
-        traceback: of the failing cell, plain text of several lines.
+        traceback: traceback of the failing cell, as plain text of several lines.
     """
 
     name: str
@@ -80,7 +80,7 @@ def execute(
     seconds: float = NOTEBOOK_SECONDS,
     report: Report | None = None,
 ) -> list[Outcome]:
-    """Execute the notebooks that changed; one that fails stops no other.
+    """Execute the notebooks that changed; a failure does not stop the others.
 
     Args:
         root: folder of the book.
@@ -88,13 +88,13 @@ def execute(
         jobs: how many run at once.
         parameters: values for the notebooks' parameters cells; Python literals, or text.
         force: run unchanged ones too.
-        cell_seconds: the most that one cell may take.
-        seconds: the most that one notebook may take.
-        report: called with each step of a notebook, from several threads.
+        cell_seconds: time limit of one cell.
+        seconds: time limit of one notebook.
+        report: called with an outcome at each step of a notebook, from several threads.
 
     Raises:
-        ValueError: a name or a parameter is unknown; nothing has run then.
-        OSError: _executed/ cannot be written or has no room; nothing has run then.
+        ValueError: a name or a parameter is unknown; raised before anything runs.
+        OSError: _executed/ cannot be written or has no room; raised before anything runs.
     """
     root, parameters = Path(root).resolve(), dict(parameters or {})
     if jobs < 1:
@@ -127,7 +127,7 @@ def execute(
 
 @contextmanager
 def alone(root: Path, report: Report) -> Iterator[None]:
-    """Lock a book's folder against other runners; wait for one that holds it. May be nested.
+    """Lock the book's folder, and wait while another process holds the lock. May be nested.
 
     Raises:
         OSError: _executed/ cannot be written or has no room.
@@ -135,7 +135,7 @@ def alone(root: Path, report: Report) -> Iterator[None]:
     out = root / "_executed"
     storage.require_room(out, "executed notebooks go")
     try:
-        lock = FileLock(out / ".lock", is_singleton=True)  # goes with the process that holds it
+        lock = FileLock(out / ".lock", is_singleton=True)  # released if its process dies
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -150,7 +150,7 @@ def alone(root: Path, report: Report) -> Iterator[None]:
 
 
 def last_runs(root: Path) -> dict[str, dict[str, Any]]:
-    """Return seconds, end (ISO, UTC) and number of cells of each notebook's last good run."""
+    """Return seconds, end (ISO 8601, UTC) and cells of each notebook's last successful run."""
     try:
         return dict(json.loads((root / "_executed" / "times.json").read_text()))
     except (OSError, ValueError, TypeError):
@@ -169,7 +169,7 @@ class _Runner:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, changed: Mapping[Path, tuple[dict, str]], jobs: int) -> dict[Path, Outcome]:
-        """Run notebooks, each given with its key, several at once."""
+        """Run notebooks, each given as (notebook, key) by its path, `jobs` at once."""
         outcomes: dict[Path, Outcome] = {}
         with sigterm_raises(), ThreadPoolExecutor(jobs) as pool:
             try:
@@ -179,7 +179,7 @@ class _Runner:
                     outcomes[futures[future]] = future.result()
                     self._note(future.result())
             except BaseException:
-                self.stop.set()  # what waits in the pool returns at once
+                self.stop.set()  # notebooks that wait in the pool return at once
                 raise
         return outcomes
 
@@ -217,7 +217,7 @@ class _Runner:
         return Outcome(name, "failed", time.monotonic() - start, *how)
 
     def _note(self, outcome: Outcome) -> None:
-        """Report an outcome, and store how long a good run took."""
+        """Report an outcome, and store how long a successful run took."""
         self.tell(outcome)
         if outcome.state == "executed":
             now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -229,6 +229,6 @@ class _Runner:
 
 
 def _warm_font_cache() -> None:
-    """Build matplotlib's font cache now; a kernel that builds it prints so into the page."""
+    """Build matplotlib's font cache, since a kernel that builds it prints a note into the page."""
     command = [sys.executable, "-c", "import matplotlib.font_manager"]
     subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)

@@ -16,9 +16,9 @@ class Failure:
     """Why a notebook failed.
 
     Attributes:
-        cause: one line.
-        cell: position of the failing cell, counted from 1, where it is known.
-        traceback: several lines without colors: the cell's traceback, or its source if it has none.
+        cause: the cause, in one line.
+        cell: position of the failing cell, counted from 1; None if it is not known.
+        traceback: the cell's traceback, or its source if there is none; plain text.
     """
 
     cause: str
@@ -26,7 +26,13 @@ class Failure:
     traceback: str = ""
 
     def located(self, started: int | None, notebook: Mapping[str, Any], log: Path) -> Failure:
-        """Return this failure, at the cell that was started last if it does not name its own."""
+        """Return this failure with its cell, which is the last one started if it names none.
+
+        Args:
+            started: position of the cell that was started last, counted from 1; None if none was.
+            notebook: the notebook that failed, as JSON.
+            log: file with the output of its process.
+        """
         if self.cell is not None:
             return self
         if started is not None:
@@ -38,12 +44,12 @@ class Failure:
 
 
 def raised(cell: int, name: str, message: str, traceback: Sequence[str]) -> Failure:
-    """Return the failure of a cell that raised an exception of this name with this message."""
+    """Return the failure of a cell that raised an exception, given as nbclient reports it."""
     first = (message.strip().splitlines() or [""])[0]
     cause = plain(f"{name}: {first}" if first else name)
     return Failure(cause, cell, plain("\n".join(traceback)))
 
 
 def plain(text: str) -> str:
-    """Return what a program printed, without the codes that color a terminal."""
+    """Return a program's output without terminal color codes."""
     return re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text)

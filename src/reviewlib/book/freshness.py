@@ -1,4 +1,4 @@
-"""Keys for what is generated: when nothing that it follows from has changed, nor has its key."""
+"""Keys of generated files: a file is up to date while the key of its inputs is unchanged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def of_notebook(name: str, notebook: Mapping[str, Any], parameters: Mapping[str,
 
     Args:
         name: the notebook's file name without extension, which is also its paper's name.
-        notebook: as JSON.
+        notebook: the notebook as JSON.
         parameters: values for its parameters cell.
     """
     return digest(
@@ -41,13 +41,13 @@ def of_notebook(name: str, notebook: Mapping[str, Any], parameters: Mapping[str,
 
 
 def files_of(name: str, notebook: Mapping[str, Any]) -> list[Path]:
-    """Return the files of the package that a notebook rests on.
+    """Return the files of the package that a notebook depends on.
 
-    They are the modules that its cells import, those that these import, its paper's study and its
-    paper's records. They are all files if a cell or a module cannot be parsed: its imports are not
-    known then.
+    These are the modules that its cells import, directly or indirectly, its paper's study and its
+    paper's records. If a cell or a module cannot be parsed, its imports are unknown, and the result
+    is all files of the package.
     """
-    # study.find imports the study by its name
+    # `papers.find` imports the study by name, so no import statement shows it.
     modules = [f"{sources.PACKAGE.name}.papers.{name}.study"]
     try:
         for cell in notebook["cells"]:
@@ -60,7 +60,7 @@ def files_of(name: str, notebook: Mapping[str, Any]) -> list[Path]:
 
 
 def of_cells(cells: list[dict[str, Any]]) -> str:
-    """Return the digest of an executed notebook's cells; an edited output changes it."""
+    """Return the digest of an executed notebook's cells, outputs included."""
     return digest({"cells": cells})
 
 
@@ -80,7 +80,7 @@ def of_book(root: Path) -> str:
 
 
 def _below(folder: Path) -> list[Path]:
-    """Return all files under a folder but caches and hidden files."""
+    """Return all files under a folder except caches and hidden files."""
 
     def counts(path: Path) -> bool:
         parts = path.relative_to(folder).parts

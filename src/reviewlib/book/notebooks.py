@@ -10,10 +10,10 @@ from typing import Any
 
 from reviewlib.book import freshness
 
-# A chapter should take 45 CPU-seconds; these limits only end what hangs.
-CELL_SECONDS = 1800  # papermill reads whole seconds
+# A chapter should take 45 CPU-seconds; these limits only stop notebooks that hang.
+CELL_SECONDS = 1800  # an integer, as papermill requires
 NOTEBOOK_SECONDS = 3600
-# Reading a file that is no notebook, or half of one, can raise these.
+# Reading a file that is not a notebook, or only part of one, can raise these.
 DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
@@ -21,7 +21,7 @@ def select(folder: Path, names: Iterable[str] | None) -> list[Path]:
     """Return the notebooks of a folder that have these names; all of them for None.
 
     Raises:
-        ValueError: there is no notebook of a name.
+        ValueError: a name has no notebook.
     """
     found = {path.stem: path for path in sorted(folder.glob("*.ipynb"))}
     wanted = list(found if names is None else dict.fromkeys(names))
@@ -37,7 +37,7 @@ def read(path: Path) -> dict[str, Any]:
     """Return a notebook as plain JSON.
 
     Raises:
-        ValueError: the file is no notebook of format 4.
+        ValueError: the file is not a notebook of format 4.
     """
     try:
         notebook = json.loads(path.read_text(encoding="utf8"))
@@ -57,7 +57,7 @@ def check(name: str, notebook: Mapping[str, Any], given: Mapping[str, str]) -> N
     """Check that a notebook's cell tagged `parameters` assigns every parameter given.
 
     Raises:
-        ValueError: it does not.
+        ValueError: the cell is missing, cannot be parsed, or does not assign one of them.
     """
     if not given:
         return
@@ -75,12 +75,12 @@ def check(name: str, notebook: Mapping[str, Any], given: Mapping[str, str]) -> N
 
 
 def cleaned(text: str, key: str, parameters: Mapping[str, str]) -> str:
-    """Return an executed notebook without what differs between two equal runs, and stamped.
+    """Return an executed notebook, stamped, without metadata that differs between equal runs.
 
     Args:
-        text: papermill's notebook; the cell that it injected becomes a hidden one.
-        key: see `freshness`.
-        parameters: what was injected.
+        text: papermill's notebook; the cell that papermill injected is hidden from the page.
+        key: key of the outputs (see `freshness.of_notebook`).
+        parameters: the injected values.
     """
     notebook = json.loads(text)
     for cell in notebook["cells"]:
@@ -99,7 +99,7 @@ def cleaned(text: str, key: str, parameters: Mapping[str, str]) -> str:
 
 
 def holds(copy: Path, key: str) -> bool:
-    """Return whether an executed copy is whole, unedited, and has this key."""
+    """Return whether an executed copy is complete, unedited and has this key."""
     try:
         notebook = json.loads(copy.read_text(encoding="utf8"))
         stamp = notebook["metadata"]["reviewlib"]

@@ -1,6 +1,6 @@
 """Chapters are pairs: people review NAME.py, and NAME.ipynb is generated from it.
 
-Only contents are compared, never the times of files: a fresh clone has no meaningful times.
+Only contents are compared, never modification times: those of a fresh clone mean nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import jupytext
 import nbformat
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-# The text has no header: it would name the version of jupytext, and change with it.
+# The text has no header: it would name jupytext's version and change with it.
 TEXT_OPTIONS = {
     "notebook_metadata_filter": "-all",
     "cell_metadata_filter": "all,-trusted,-execution,-papermill",
@@ -53,11 +53,11 @@ def check(folder: Path) -> list[str]:
 
 
 def pull(path: Path) -> None:
-    """Take over a notebook that was edited in Jupyter: rewrite its text, then the notebook.
+    """Accept a notebook that was edited in Jupyter: rewrite its text, then the notebook.
 
     Raises:
-        ValueError: the path is not that of a notebook.
-        FileNotFoundError: there is no such notebook.
+        ValueError: the path does not end in .ipynb.
+        FileNotFoundError: there is no file at the path.
     """
     notebook = Path(path)
     if notebook.suffix != ".ipynb":
@@ -87,7 +87,7 @@ def problem(folder: Path, name: str) -> str | None:
 
 
 def _clean(notebook: nbformat.NotebookNode) -> str:
-    """Return a notebook as text: nothing volatile in it, and cell ids that follow from content."""
+    """Return a notebook as text, without volatile metadata and with cell ids made from contents."""
     notebook.metadata = nbformat.from_dict(
         {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     )

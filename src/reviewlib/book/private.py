@@ -38,7 +38,7 @@ def build_on(
         options: the other options of `build`.
 
     Raises:
-        BuildError: the data cannot be read, no chapter has records on them, or as for `build`.
+        BuildError: the data cannot be read, no chapter has records on them, or `build` fails.
         ValueError: a name or a parameter is unknown.
     """
     try:
@@ -63,7 +63,7 @@ def build_on(
 
 
 def _copy_sources(root: Path, private: Path, chapters: Sequence[str], data_name: str) -> None:
-    """Copy the sources of these chapters and of the prose, and name the data in the settings."""
+    """Copy the sources of these chapters and of the prose pages; set the data in _config.yml."""
     for name in ("book", "notebooks"):
         shutil.rmtree(private / name, ignore_errors=True)
     shutil.copytree(root / "book", private / "book")

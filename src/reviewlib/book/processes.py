@@ -1,4 +1,4 @@
-"""Run a child process that does not outlive its time, an interrupt or a SIGTERM."""
+"""Run a child process that ends at its time limit, and with its parent's interrupt or SIGTERM."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def run(
     hear: Callable[[Any], None] | None = None,
     stop: threading.Event | None = None,
 ) -> int | None:
-    """Return a command's exit code, or None if it took too long or had to stop, and was killed.
+    """Run a command and return its exit code; None if the time limit or `stop` ended it.
 
     Args:
         command: the program and its arguments.
         log: file that receives everything the command prints.
         seconds: limit of wall time.
-        environment: variables to set beside those of this process.
+        environment: variables to set in addition to those of this process.
         hear: called with each object that the command sends through a pipe; the pipe's file
             descriptor is added to the arguments.
-        stop: tells, from any thread, to end the command, or not to start it.
+        stop: event that any thread can set to end the command, or to keep it from starting.
     """
     stop = stop or threading.Event()
     if stop.is_set():
@@ -69,9 +69,9 @@ def run(
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process, if it runs, and all that it started.
+    """Kill a process, if it still runs, and all its descendants.
 
-    Its group is not enough: a kernel lives in one of its own.
+    Killing its process group is not enough, because a kernel has a group of its own.
     """
     if process.poll() is None:
         family = []
@@ -87,9 +87,9 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP raise SystemExit in the main thread, so that children are ended too.
+    """Make SIGTERM and SIGHUP raise SystemExit in the main thread, so that children end too.
 
-    A signal that is handled or ignored already, such as SIGHUP under nohup, stays so.
+    A signal that already has a handler or is ignored, such as SIGHUP under nohup, is left alone.
     """
 
     def leave(number: int, frame: object) -> None:

@@ -1,4 +1,4 @@
-"""Show notebooks on a terminal: a line each while they run, a table at the end."""
+"""Show notebooks on a terminal: one line each while they run, and a table at the end."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from reviewlib.book.execute import BOOK, Outcome
 
 
 class _Left(progress.ProgressColumn):
-    """The time left if the notebook takes as long as the last time."""
+    """The time left if the notebook takes as long as its last run did."""
 
     def render(self, task: progress.Task) -> Text:
-        """Return a few words; none where no last time is known."""
+        """Return the time left as text; empty if there was no last run."""
         expected = task.fields["expected"]
         if task.finished or expected is None:
             return Text()
@@ -42,7 +42,7 @@ class Display(progress.Progress):
         self._lines: dict[str, progress.TaskID] = {}
 
     def __call__(self, outcome: Outcome) -> None:
-        """Show how far a notebook is."""
+        """Show the progress of a notebook."""
         if outcome.state == "waiting":
             self.console.print(outcome.cause)
             return
@@ -57,12 +57,12 @@ class Display(progress.Progress):
             self._ended[outcome.name] = outcome
 
     def ended(self) -> list[Outcome]:
-        """Return the outcomes of what has ended, by name; the book comes last."""
+        """Return the outcomes of finished notebooks, sorted by name, with the book last."""
         return sorted(self._ended.values(), key=lambda of: (of.name == BOOK, of.name))
 
 
 def table(outcomes: Iterable[Outcome]) -> Table:
-    """Return a table with a row for each notebook; long texts fold and are not cut."""
+    """Return a table with one row per notebook; long texts wrap and are not cut."""
     shown = Table()
     for heading in ("notebook", "state", "seconds", "cells", "cause"):
         right = "right" if heading in ("seconds", "cells") else "left"

@@ -1,7 +1,7 @@
 """The process that executes one notebook with papermill: `python -m reviewlib.book.worker`.
 
 It sends the position of each cell that it starts, then the text of the executed notebook or a
-Failure. What papermill logs goes to stderr.
+Failure. Papermill's log goes to stderr.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from papermill.exceptions import PapermillExecutionError
 from reviewlib.book import notebooks
 from reviewlib.book.failures import Failure, raised
 
-START_SECONDS = 120  # the most that a kernel may take to start
+START_SECONDS = 120  # time limit for a kernel to start
 
 
 def execute(
     path: Path, parameters: Mapping[str, str], cell_seconds: int, started: Callable[[int], None]
 ) -> str | Failure:
-    """Return the text of an executed notebook, or why it failed.
+    """Execute a notebook and return its text, or why it failed.
 
     Args:
         path: the notebook.
-        parameters: values for its parameters cell, which it must have if there are any.
-        cell_seconds: the most that one cell may take.
+        parameters: values for its parameters cell, which must exist if any are given.
+        cell_seconds: time limit of one cell.
         started: called with the position of each cell, counted from 1.
     """
     cells = notebooks.read(path)["cells"]
@@ -78,7 +78,7 @@ def value(text: str) -> Any:
 
 
 def _unfinished(cells: list[dict[str, Any]], position: Callable[[int], int]) -> Failure | None:
-    """Return the failure that papermill passes over: a cell ended the kernel with sys.exit(0)."""
+    """Return a failure that papermill does not report, as after sys.exit(0) in a cell."""
     for index, cell in enumerate(cells):
         for output in cell.get("outputs", ()):
             if output["output_type"] == "error":

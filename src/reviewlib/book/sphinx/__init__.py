@@ -1,7 +1,7 @@
 """Sphinx extension of the book.
 
-Executed notebooks stand in for the committed ones, which keep their addresses; the verdicts become
-a front page of cards and a ledger; no page loads anything from another host.
+It shows executed notebooks at the addresses of the committed ones, and makes the front page's cards
+and the ledger from the verdicts. No page loads anything from another host.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from reviewlib.book.sphinx.status import Status, VerdictHistory
 
 log = logging.getLogger(__name__)
 
-# In _config.yml, until a repository is known: no button may lead to somebody else's.
+# The placeholder in _config.yml while the book has no repository: no button may link to it.
 NO_OWNER = "https://github.com/OWNER/"
 BUTTONS = ("use_repository_button", "use_issues_button", "use_edit_page_button")
 
 
 def derive_addresses(app: Sphinx, config: Config) -> None:
-    """Set every address that follows from repository.url, or from GITHUB_REPOSITORY if set."""
+    """Set all addresses from the repository's URL, or from GITHUB_REPOSITORY if it is set."""
     theme = config.html_theme_options
     if slug := os.environ.get("GITHUB_REPOSITORY"):
         theme["repository_url"] = f"https://github.com/{slug}"
@@ -51,7 +51,7 @@ def derive_addresses(app: Sphinx, config: Config) -> None:
 
 
 def announce_other_data(app: Sphinx, config: Config) -> None:
-    """Say on every page of a private book on whose data its verdicts are."""
+    """Announce on every page of a private book which data its verdicts are on."""
     if config.other_data:
         theme = config.html_theme_options
         name = html.escape(config.other_data)
@@ -59,7 +59,7 @@ def announce_other_data(app: Sphinx, config: Config) -> None:
 
 
 def overlay(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Read the executed copy in place of notebooks/NAME.ipynb, which keeps its name and address."""
+    """Read the executed copy instead of notebooks/NAME.ipynb; the page's address stays the same."""
     original = Path(app.env.doc2path(docname))
     if original.suffix != ".ipynb":
         return
@@ -87,10 +87,10 @@ def overlay(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
-    """Put MathJax and its fonts into the site, so that formulas need no other host.
+    """Copy MathJax and its fonts into the site, so that formulas need no other host.
 
     Raises:
-        ExtensionError: the package that carries MathJax is missing.
+        ExtensionError: the package with MathJax is missing.
     """
     if error or app.builder.format != "html":
         return
@@ -115,7 +115,7 @@ def page_scripts(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
     """Drop thebe, which the theme adds twice (a script error); add the filter to the ledger."""
-    # in place: what is added below goes to the same list
+    # in place, because `add_js_file` below appends to the same list
     context["script_files"][:] = [
         script
         for script in context["script_files"]

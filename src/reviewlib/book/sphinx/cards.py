@@ -1,4 +1,4 @@
-"""The front page: one card a chapter, with its picture, its title and its verdicts."""
+"""The front page: one card per chapter, with its picture, its title and its verdicts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from reviewlib.book.sphinx.ledger import UNREADABLE, ledger_rows
 
 
 class ReviewCards(SphinxDirective):
-    """One card a chapter: its picture, its title, its verdicts."""
+    """One card per chapter: its picture, its title and its verdicts."""
 
     def run(self) -> list[nodes.Node]:
-        """Return a list with one item a chapter."""
-        # What a card shows lies outside the page's own source.
+        """Return a list with one item per chapter."""
+        # The cards depend on files other than the page's source.
         self.env.note_reread()
         rows = ledger_rows(self.env.app)
         chapters = sorted(Path(self.env.srcdir, "notebooks").glob("*.ipynb"))
@@ -80,7 +80,7 @@ def _title(path: Path) -> str:
 
 
 def _picture(path: Path) -> tuple[str, bytes, str] | None:
-    """Return (suffix, content, alt text) of the cell tagged `card`, else of the first image."""
+    """Return (suffix, content, alt text) of the first image, preferring cells tagged `card`."""
     cells = json.loads(path.read_text(encoding="utf8"))["cells"]
     cells.sort(key=lambda cell: "card" not in cell["metadata"].get("tags", ()))
     for cell in cells:

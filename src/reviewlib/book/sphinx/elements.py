@@ -1,4 +1,4 @@
-"""What the directives of the book share: links, badges, tables, and the records they speak of."""
+"""What the book's directives share: links, badges, tables, and the records that they show."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def chapter_link(env: Any, name: str, title: str) -> nodes.Node:
 
 
 def pill(row: dict[str, Any]) -> nodes.inline:
-    """Return a verdict as a badge; book.css gives every class its color and its sign."""
+    """Return a verdict as a badge, whose color and sign book.css sets by class."""
     text = row["verdict"] or ("no evidence yet" if row["primary"] else "exploratory")
     return nodes.inline("", text, classes=["verdict", f"verdict-{nodes.make_id(text)}"])
 
@@ -76,25 +76,25 @@ def studies(app: Sphinx) -> list[tuple[Study, Any]]:
 
 @lru_cache(maxsize=1)
 def evidence(app: Sphinx) -> list[tuple[Study, Record]]:
-    """Return every study that has valid records, with the largest of them."""
+    """Return every study that has a valid record, with the largest such record."""
     from reviewlib.evidence.record import RecordError
     from reviewlib.evidence.validity import best
 
     found = []
     for study, store in studies(app):
-        with contextlib.suppress(RecordError):  # the ledger names what is wrong with it
+        with contextlib.suppress(RecordError):  # the ledger says why it has none
             found.append((study, best(study, store)[0]))
     return found
 
 
 def heading(env: Any, study: Study, more: str = "") -> nodes.paragraph:
-    """Return a study's title, which leads to its chapter, above a table."""
+    """Return the heading of a table: the study's title, linked to its chapter, and more text."""
     title = chapter_link(env, study.name, study.title.split(":")[0])
     return nodes.paragraph("", "", title, nodes.Text(more))
 
 
 def stamp(record: Record) -> str:
-    """Return where a record's numbers come from, in a line."""
+    """Return one line that says where a record's numbers come from."""
     made = record.provenance
     return (
         f"preset {record.preset['name']}, {made['device']}, n = {record.preset['seeds']} seeds, "
@@ -103,5 +103,5 @@ def stamp(record: Record) -> str:
 
 
 def raw(page: str) -> nodes.raw:
-    """Return HTML as it is."""
+    """Return a node for HTML, which is not escaped."""
     return nodes.raw("", page, format="html")

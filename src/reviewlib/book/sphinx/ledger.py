@@ -21,7 +21,7 @@ UNREADABLE = "The verdicts could not be computed; the build's log says why."
 
 
 class VerdictLedger(SphinxDirective):
-    """Every claim of every chapter, what was reported, what was measured, and the verdict."""
+    """A table of every claim: what the paper reported, what we measured, and the verdict."""
 
     HEADINGS = (
         ("Paper", 10),
@@ -92,7 +92,7 @@ def measured(row: dict[str, Any]) -> tuple[str, str]:
 
 
 def conditions(row: dict[str, Any]) -> list[str]:
-    """Return what a row's test was: metric, n, level of the interval, margin."""
+    """Return the specification of a row's test: metric, n, level of the interval, margin."""
     if row["mean"] is None:
         return []
     lines = [row["metric"].replace("_", " "), f"n = {row['n']}"]
@@ -113,8 +113,8 @@ def ledger_rows(app: Sphinx) -> list[dict[str, Any]] | None:
         from reviewlib.evidence.ledger import ledger
 
         return ledger(app.config.other_data)
-    # Whatever is wrong with one chapter's records must not take the other pages away; the warning
-    # fails a build that has -W.
+    # A problem with one chapter's records must not break the other pages; the warning fails a build
+    # with -W.
     except Exception as error:
         log.warning(
             "the verdicts cannot be computed: %s: %s",

@@ -1,4 +1,4 @@
-"""The protocol page's exhibits: controls, and what single seeds would have said."""
+"""A table and a figure of the protocol page: controls, and what single seeds would have said."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from reviewlib.page.markup import markup
 
 
 class Controls(SphinxDirective):
-    """What the rule says of comparisons whose truth is known, in every study that has controls."""
+    """The verdicts on all controls, which are comparisons whose truth is known."""
 
     def run(self) -> list[nodes.Node]:
-        """Return a table a study."""
+        """Return one table per study."""
         self.env.note_reread()
         found: list[nodes.Node] = []
         for study, record in evidence(self.env.app):
@@ -33,10 +33,10 @@ class Controls(SphinxDirective):
 
 
 class SingleSeeds(SphinxDirective):
-    """What each seed alone would have said of the primary claims, next to all seeds together."""
+    """What each seed alone would say about the primary claims, next to all seeds together."""
 
     def run(self) -> list[nodes.Node]:
-        """Return a figure over the claims in points of accuracy of all studies."""
+        """Return a figure of all studies' primary claims that are measured in accuracy points."""
         self.env.note_reread()
         outs, stamps = {}, []
         for study, record in evidence(self.env.app):
@@ -53,7 +53,11 @@ class SingleSeeds(SphinxDirective):
 
 @plt.rc_context(STYLE)
 def single_seeds(verdicts: Mapping[str, Verdict]) -> Drawn:
-    """Draw each seed's own difference for claims, as one paper would report it, by label."""
+    """Draw the difference of each seed alone, as a paper with one seed would report it.
+
+    Args:
+        verdicts: verdicts by the label of their claim, all in the same unit.
+    """
     fig, axes = panels(0.72 * len(verdicts) + 0.7)
     axis, table = axes[0, 0], []
     for place, (label, out) in zip(range(len(verdicts), 0, -1), verdicts.items(), strict=True):

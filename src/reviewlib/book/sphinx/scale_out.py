@@ -1,4 +1,4 @@
-"""The scale-out page: how a study scales over workers, as the benchmark measured it."""
+"""The table of the scale-out page: how a study scales with workers, from the benchmark."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from reviewlib.book.sphinx.elements import line, plain_table
 
 
 class Scaling(SphinxDirective):
-    """What benchmarks/scaling.py found."""
+    """The results of benchmarks/scaling.py."""
 
     def run(self) -> list[nodes.Node]:
-        """Return a table, with a paragraph on where its numbers are from."""
+        """Return a table, with a paragraph that says where its numbers come from."""
         _, path = self.env.relfn2path("scaling.json")
         self.env.note_dependency(path)
         return scaling(json.loads(Path(path).read_text(encoding="utf8")))
 
 
 def scaling(found: dict[str, Any]) -> list[nodes.Node]:
-    """Return what benchmarks/scaling.py found, as a table and its origin."""
+    """Return the results of benchmarks/scaling.py as a table, and a line on their origin."""
     rows = [
         (
             row["engine"],
@@ -39,7 +39,7 @@ def scaling(found: dict[str, Any]) -> list[nodes.Node]:
     origin = (
         f"{found['runs']} runs of the study {found['study']} at the preset {found['preset']}, the "
         f"minimum of {found['rounds']} interleaved rounds. {found['device']}, {found['cpus']} CPU "
-        f"cores, of which other programs wanted {found['load']:.1f} at the start. "
+        f"cores, with a load average of {found['load']:.1f} at the start. "
         f"Ray {found['ray']}, {found['date']}, commit {found['commit']}."
     )
     return [plain_table(headings, rows), line(origin, "ledger-detail")]

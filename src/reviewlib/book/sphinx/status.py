@@ -1,4 +1,4 @@
-"""The status page: how records stand, when chapters were executed, how verdicts changed."""
+"""The status page: whether records are valid, when chapters ran, how verdicts changed."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ SHOWN = ("torch", "python", "numpy")
 
 
 class Status(SphinxDirective):
-    """When each chapter was last executed, and how the records of its presets stand."""
+    """When each chapter was last executed, and whether its records are valid."""
 
     def run(self) -> list[nodes.Node]:
-        """Return a heading and a table a study."""
-        # Executed copies and records lie outside the page's own source.
+        """Return one heading and one table per study."""
+        # Executed copies and records are not part of the page's source.
         self.env.note_reread()
         found: list[nodes.Node] = []
         for study, store in studies(self.env.app):
@@ -48,7 +48,7 @@ class VerdictHistory(SphinxDirective):
     """When verdicts changed, at which commit, and why."""
 
     def run(self) -> list[nodes.Node]:
-        """Return, a study that has a history, each change with its reason and a table.
+        """Return each group of changes, study by study, with its reason and a table.
 
         Raises:
             docutils.utils.DirectiveError: a history is damaged.
@@ -76,7 +76,7 @@ class VerdictHistory(SphinxDirective):
 
 
 def last_execution(app: Sphinx, name: str) -> str:
-    """Return when a chapter was last executed and what that took, as far as it is known."""
+    """Return when a chapter was last executed and how long it took, as far as known."""
     copy = executed_copy(app, f"{name}.ipynb")
     if not copy.exists():
         return "not executed yet"
@@ -84,12 +84,12 @@ def last_execution(app: Sphinx, name: str) -> str:
         run = execute.last_runs(Path(app.srcdir))[name]
         took = duration(run["seconds"])
         return f"last executed {run['finished'][:10]}, {run['cells']} cells in {took}"
-    except (ValueError, TypeError, LookupError):  # a run of another version, or an edited file
+    except (ValueError, TypeError, LookupError):  # the file is edited or of another version
         return "executed; when, and how long it took, is not known"
 
 
 def side_by_side(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return what is stored of a study (see `ledger.record_status`), a column a preset."""
+    """Return the table of a study's records (see `ledger.record_status`), one column per preset."""
     return pd.DataFrame(
         {"preset": ("records", "made", "by commit", "on", "CPU time", "with")}
         | {row["preset"]: _stored(row) for row in rows}
@@ -110,7 +110,7 @@ def _stored(row: dict[str, Any]) -> list[str]:
 
 
 def turns(study: Study, event: Event) -> pd.DataFrame:
-    """Return what each verdict was before an event and after it."""
+    """Return a table of each verdict before and after an event."""
     claims = {claim.name: claim for claim in study.claims}
     return pd.DataFrame(
         {
@@ -124,7 +124,7 @@ def turns(study: Study, event: Event) -> pd.DataFrame:
 
 
 def _effect(entry: Entry, claim: Claim | None) -> str:
-    """Return an entry's effect and interval, whose unit only its claim knows."""
+    """Return an entry's effect and interval, in the unit of its claim."""
     if entry.mean is None or claim is None:
         return "–"
     mean, interval = measured(vars(entry) | {"metric": claim.metric, "scale": claim.scale})
