@@ -82,7 +82,7 @@ def run_study(
 ) -> None:
     """Run a paper's study and write its records.
 
-    Finished runs are kept in your cache as they come: stop it at any time and start it again.
+    Finished runs are kept in your cache: you can stop at any time and start again.
     """
     from reviewlib import data, papers
     from reviewlib.evidence import make
@@ -138,10 +138,10 @@ def verdicts(
     as_json: AsJson = False,
     record: Annotated[
         str | None,
-        typer.Option(metavar="WHY", help="Write verdicts that changed into the history, and why."),
+        typer.Option(metavar="WHY", help="Add changed verdicts to the history, with this reason."),
     ] = None,
 ) -> None:
-    """Print what the records say of every claim; exit code 1 if a study has no valid records."""
+    """Print the verdict on every claim; exit code 1 if a study has no valid records."""
     from reviewlib import papers
     from reviewlib.evidence import history, ledger
     from reviewlib.evidence.store import BOOK
@@ -183,8 +183,8 @@ def execute(
 ) -> None:
     """Run notebooks through papermill into _executed/; unchanged ones are skipped.
 
-    A notebook that fails stops no other and keeps its last good copy; _executed/NAME.log has all
-    that papermill said.
+    A notebook that fails does not stop the others and keeps its last good copy. The log of
+    papermill is in _executed/NAME.log.
     """
     from reviewlib.book.execute import execute as execute_book
 
@@ -227,12 +227,12 @@ for command in (commands.pair, commands.new, commands.check):
 
 
 def _for_the_book(parameters: list[str] | None) -> dict[str, str]:
-    """Return name=value options as a mapping; those that would change the book's data fail."""
+    """Return name=value options as a mapping; `data` is refused, as the book has its own."""
     if wrong := [text for text in parameters or [] if "=" not in text]:
         raise fail(f"a parameter is name=value, got {wrong[0]!r}", 2)
     given = dict(text.split("=", 1) for text in parameters or [])
     if "data" in given:
-        message = "the book is about its own data; `reviewlib build --data` makes one on yours"
+        message = "the book has its own data; `reviewlib build --data DATA` builds one on yours"
         raise fail(message, 2)
     return given
 
@@ -240,7 +240,7 @@ def _for_the_book(parameters: list[str] | None) -> dict[str, str]:
 def _limits(
     jobs: int, parameters: dict[str, str], force: bool, cell_seconds: int, seconds: int
 ) -> dict[str, Any]:
-    """Return the options that executing and building have in common."""
+    """Return the options that `execute` and `build` share."""
     return {
         "jobs": jobs,
         "parameters": parameters,

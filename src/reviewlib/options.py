@@ -17,37 +17,37 @@ Root = Annotated[
 ]
 Only = Annotated[
     list[str] | None,
-    typer.Option(help="A notebook by name, such as sam; give it again for more. All by default."),
+    typer.Option(help="Name of a notebook, such as sam; repeat it for more. All by default."),
 ]
 CellTimeout = Annotated[int, typer.Option(min=1, help="Seconds that one cell may take.")]
 Timeout = Annotated[int, typer.Option(min=1, help="Seconds that one notebook may take.")]
-Jobs = Annotated[int, typer.Option(min=1, help="How many at once on this machine.")]
-Force = Annotated[bool, typer.Option(help="Do it even where nothing has changed.")]
+Jobs = Annotated[int, typer.Option(min=1, help="How many to run at once on this machine.")]
+Force = Annotated[bool, typer.Option(help="Run even if nothing has changed.")]
 Data = Annotated[
     str | None,
     typer.Option(
         "--data",
-        help="Other data: cifar10, or a folder of images with a folder per class. Their records "
-        "are kept apart from the package's, and every preset tunes for itself.",
+        help="Other data: cifar10, or a folder of images with a folder per class. Records on "
+        "other data are kept outside the package, and every preset tunes for itself.",
     ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", help="Write DIR/NAME/PRESET.json, not the package's own records."),
+    typer.Option("--out", help="Write DIR/NAME/PRESET.json instead of the package's records."),
 ]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")]
 Engine = Annotated[
     Literal["local", "processes", "ray"] | None,
     typer.Option(
-        help="local: this process. processes: of this machine. ray: a cluster, or one of --jobs "
-        "CPUs started here. By default processes if --jobs is more than 1."
+        help="local: this process. processes: several on this machine. ray: a Ray cluster, or a "
+        "new one here with --jobs CPUs. By default processes if --jobs is above 1, else local."
     ),
 ]
 Verify = Annotated[
     bool,
     typer.Option(
         "--verify",
-        help="Replay the fingerprints of the stored records; rerun only arms that went stale.",
+        help="Replay the fingerprints of the stored records; rerun only stale arms.",
     ),
 ]
 TrialRun = Annotated[

@@ -1,4 +1,4 @@
-"""How the command line speaks: errors, progress and tables on a terminal."""
+"""Output of the command line: errors, progress and tables on a terminal."""
 
 from __future__ import annotations
 
@@ -20,24 +20,29 @@ err = Console(stderr=True)
 
 
 def fail(message: object, code: int = 1) -> typer.Exit:
-    """Return the exit of a command after saying on stderr what went wrong."""
+    """Print an error on stderr and return the exception that ends the command.
+
+    Args:
+        message: what went wrong: an exception, with its notes, or a text.
+        code: exit code of the command.
+    """
     notes = "".join(f"; {note}" for note in getattr(message, "__notes__", ()))
     say(f"[red]error:[/red] {escape(message)}{escape(notes)}")
     return typer.Exit(code)
 
 
 def note(message: object) -> None:
-    """Say something on stderr that is worth knowing."""
+    """Print a note on stderr."""
     say(f"[yellow]note:[/yellow] {escape(message)}")
 
 
 def say(text: str) -> None:
-    """Print a line on stderr; markup in square brackets colors it."""
+    """Print a line on stderr, with rich markup in square brackets."""
     err.print(text, highlight=False, soft_wrap=True)
 
 
 def escape(message: object) -> str:
-    """Return a message whose square brackets are no markup."""
+    """Return a message with its square brackets escaped, so that they are not markup."""
     return str(message).replace("[", r"\[")
 
 
@@ -48,7 +53,7 @@ def watched(items: list[str], doing: str) -> Iterator[str]:
 
 @contextmanager
 def running(what: str, runs: int) -> Iterator[Callable[[dict], None]]:
-    """Show a bar over the runs of a study; what it gives is called with each finished one."""
+    """Show a progress bar over a study's runs; call the yielded function after each run."""
     columns = (
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
@@ -64,7 +69,7 @@ def running(what: str, runs: int) -> Iterator[Callable[[dict], None]]:
 
 @contextmanager
 def reporting(book: Path, as_json: bool) -> Iterator[Callable[[Any], None]]:
-    """Show notebooks while they run, then what became of them; exit with 1 if one failed."""
+    """Show notebooks while they run, then their outcomes; exit with 1 if one failed."""
     from reviewlib.book.build import BuildError
     from reviewlib.book.execute import last_runs
     from reviewlib.book.progress import Display, table
@@ -94,7 +99,7 @@ def reporting(book: Path, as_json: bool) -> Iterator[Callable[[Any], None]]:
 
 
 def study_table(rows: list[dict]) -> Table:
-    """Return one row a paper, with its valid records."""
+    """Return a table with one row per paper, with its valid records."""
     table = Table("paper", "title", "valid records", "quick run, CPU-s")
     for row in rows:
         seconds = "–" if row["quick_seconds"] is None else f"{row['quick_seconds']:.0f}"
@@ -103,7 +108,7 @@ def study_table(rows: list[dict]) -> Table:
 
 
 def verdict_table(rows: list[dict]) -> Table:
-    """Return one paper's claims; every cell folds rather than being cut."""
+    """Return a table of one paper's claims; long texts wrap and are not cut."""
     from reviewlib.evidence import units
 
     made = [str(rows[0][key]) for key in ("preset", "device", "commit") if rows[0][key]]
@@ -123,7 +128,7 @@ def verdict_table(rows: list[dict]) -> Table:
 
 
 def book_folder(root: Path | None) -> Path:
-    """Return the book's folder: the one given, or the nearest above that has a _config.yml."""
+    """Return the book's folder: the given one, or the nearest one above with a _config.yml."""
     places = [root] if root else [Path.cwd(), *Path.cwd().parents]
     for place in places:
         if (place / "_config.yml").exists():

@@ -1,1 +1,1 @@
-"""The author: the skeleton of a chapter, and the rules that every chapter keeps."""
+"""Tools for authors: the skeleton of a new chapter, and the rules for every chapter."""

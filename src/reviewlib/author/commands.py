@@ -20,7 +20,7 @@ def pair(
     ] = None,
     root: Root = None,
 ) -> None:
-    """Write notebooks/NAME.ipynb from NAME.py, by content and never by file times."""
+    """Write notebooks/NAME.ipynb from NAME.py where contents differ; file times do not matter."""
     from reviewlib.book import pairing
 
     folder = book_folder(root) / "notebooks"
@@ -58,7 +58,7 @@ def check(
     run: Annotated[bool, typer.Option("--run", help="Execute the notebook too.")] = False,
     root: Root = None,
 ) -> None:
-    """Hold a chapter to its contract, rule by rule; exit code 1 if something is left to do."""
+    """Check a chapter against every rule; exit code 1 if something is left to do."""
     from reviewlib.author import rules
     from reviewlib.author.draft import Draft
 

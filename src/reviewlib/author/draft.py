@@ -1,4 +1,4 @@
-"""A chapter's files as its author left them: cells, prose, strings, imports, and its study."""
+"""A chapter as its files are now: cells, prose, strings, syntax trees and study."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reviewlib.book import notebooks
 from reviewlib.sources import imports
 from reviewlib.trial.study import Study
 
-# What a chapter consists of; a study that combines other papers has no method.
+# The files of every chapter. method.py is not among them: a study that combines papers has none.
 FILES = (
     "src/reviewlib/papers/NAME/__init__.py",
     "src/reviewlib/papers/NAME/study.py",
@@ -27,11 +27,19 @@ FILES = (
 
 
 class Unreadable(ValueError):
-    """A file of a draft cannot be read as what it should be."""
+    """A file of a draft cannot be read, parsed or imported."""
 
 
 class Cell(NamedTuple):
-    """One cell of a notebook; `section` is the second-level heading that it starts under."""
+    """One cell of a notebook.
+
+    Attributes:
+        place: the notebook's path and the cell's number, for messages.
+        section: the second-level heading that the cell starts under.
+        kind: "code" or "markdown".
+        text: its source.
+        stored: the cell as JSON.
+    """
 
     place: str
     section: str
@@ -46,7 +54,7 @@ class Cell(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """Prose below one second-level heading, or one string of a code cell there."""
+    """The prose of a cell below one second-level heading, or one string of a code cell."""
 
     place: str
     section: str
@@ -55,11 +63,11 @@ class Passage(NamedTuple):
 
 @dataclass(frozen=True)
 class Draft:
-    """A chapter as its author left it; its places are relative to the book's folder.
+    """A chapter as its files are now, with paths relative to the book's folder.
 
     Attributes:
         root: the book's folder.
-        name: of the paper.
+        name: the name of the paper.
     """
 
     root: Path
@@ -67,12 +75,12 @@ class Draft:
 
     @property
     def files(self) -> list[str]:
-        """What the chapter consists of."""
+        """The files that the chapter consists of."""
         return [file.replace("NAME", self.name) for file in FILES]
 
     @property
     def folder(self) -> str:
-        """The paper's part of the package."""
+        """The paper's folder in the package."""
         return f"src/reviewlib/papers/{self.name}"
 
     @property
@@ -82,7 +90,7 @@ class Draft:
 
     @property
     def notebook(self) -> str:
-        """The chapter as Jupyter opens it."""
+        """The chapter's .ipynb file."""
         return f"notebooks/{self.name}.ipynb"
 
     @property
@@ -119,7 +127,7 @@ class Draft:
 
     @cached_property
     def study(self) -> Study:
-        """What the paper declares."""
+        """The study that the paper declares."""
         with reading(self.declaration):
             return papers.find(self.name)
 
@@ -147,7 +155,7 @@ class Draft:
 
     @cached_property
     def passages(self) -> list[Passage]:
-        """All that a reader is told: the prose, and the strings of the code."""
+        """All text of the notebook: its prose, and the strings of its code."""
         found = []
         for cell in self.cells:
             if cell.kind == "markdown":
@@ -161,7 +169,7 @@ class Draft:
 
 @contextmanager
 def reading(place: str) -> Iterator[None]:
-    """Turn whatever goes wrong into an `Unreadable` that names the place."""
+    """Turn any exception into an `Unreadable` that names the place."""
     try:
         yield
     except Unreadable:
@@ -181,12 +189,12 @@ def calls(tree: ast.AST) -> list[ast.Call]:
 
 
 def called(call: ast.Call) -> str:
-    """Return the last part of what is called: `mean` of `rows.mean()`."""
+    """Return the name of the function or method that is called: `mean` for `rows.mean()`."""
     return getattr(call.func, "attr", getattr(call.func, "id", ""))
 
 
 def strings(node: ast.AST) -> Iterator[str]:
-    """Yield all strings; in an f-string {} stands for what is filled in."""
+    """Yield all strings; in an f-string, each replaced expression becomes {}."""
     if isinstance(node, ast.JoinedStr):
         yield "".join(
             part.value if isinstance(part, ast.Constant) else "{}" for part in node.values

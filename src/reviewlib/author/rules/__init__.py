@@ -1,7 +1,7 @@
-"""The contract that every chapter keeps: `reviewlib check` prints it, the tests enforce it.
+"""The rules for every chapter: `reviewlib check` prints them, the tests enforce them.
 
-One function a rule. Each takes a draft and returns its problems, one line each, which name the file
-and the place; without a problem the rule is met.
+A rule is a function. It takes a draft and returns problems, one line each, which name the file and
+the place. If it returns none, the rule is met. Its docstring is what `reviewlib check` prints.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ def runs(draft: Draft) -> list[str]:
 
 
 def chapters(root: Path) -> list[str]:
-    """Return the names of all chapters: of what has a study, and of what has a notebook."""
+    """Return the names of all chapters: papers that have a study, a notebook, or both."""
     found = (root / "notebooks").iterdir()
     return sorted({*papers.found(), *(f.stem for f in found if f.suffix in (".py", ".ipynb"))})
 
 
 def problems(rule: Rule, draft: Draft) -> list[str]:
-    """Return what keeps a draft from a rule; a file that cannot be read does too."""
+    """Return the problems of a draft with a rule; a file that cannot be read is one."""
     try:
         return list(dict.fromkeys(rule(draft)))
     except Unreadable as error:

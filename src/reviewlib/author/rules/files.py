@@ -13,9 +13,9 @@ from reviewlib.sources import imports
 TODO = re.compile(r"\bTODO\b:?\s*([^\"]*)")
 
 TORCH_ALONE = frozenset({*sys.stdlib_module_names, "torch"})
-# Figures and statistics come from the library.
+# A notebook gets its figures and statistics from the library.
 NOTEBOOK_IMPORTS = TORCH_ALONE | {"reviewlib", "IPython", "numpy", "pandas"}
-# A study runs where none of what these need is installed.
+# A study must run on a machine without these packages.
 NOTEBOOK_TOOLS = frozenset(
     {"IPython", "matplotlib", "seaborn", "papermill", "sphinx", "jupytext", "torchvision"}
     | {"reviewlib.page", "reviewlib.book"}
@@ -39,7 +39,7 @@ def filled_in(draft: Draft) -> list[str]:
 
 
 def layering(draft: Draft) -> list[str]:
-    """The method imports torch alone, the study no notebook tools, the notebook little else."""
+    """The method imports only torch, the study no notebook tools, the notebook few libraries."""
     found = [
         (cell.place, name)
         for cell, tree in draft.code
@@ -57,7 +57,7 @@ def layering(draft: Draft) -> list[str]:
 
 
 def core_arms(draft: Draft) -> list[str]:
-    """Every core arm is there, or a reason why it makes no sense."""
+    """Every core arm is declared, or the study says why it does not apply."""
     return [
         f"{draft.declaration}: say in not_applicable why there is no arm {role!r}"
         for role, why in draft.study.not_applicable.items()
@@ -75,12 +75,12 @@ def claims_have_sources(draft: Draft) -> list[str]:
 
 
 def pair_in_step(draft: Draft) -> list[str]:
-    """The two notebooks of the pair say the same."""
+    """The two files of the notebook pair have the same content."""
     with reading(draft.notebook):
         from reviewlib.book import pairing  # a machine that only runs studies has no jupytext
 
-        fault = pairing.problem(draft.root / "notebooks", draft.name)
-    return [f"notebooks/{fault}"] if fault else []
+        problem = pairing.problem(draft.root / "notebooks", draft.name)
+    return [f"notebooks/{problem}"] if problem else []
 
 
 def tests_are_there(draft: Draft) -> list[str]:
@@ -91,7 +91,7 @@ def tests_are_there(draft: Draft) -> list[str]:
 
 
 def lint(draft: Draft) -> list[str]:
-    """Ruff finds nothing in the chapter's files."""
+    """Ruff finds no problem in the chapter's files."""
     files = sorted({*draft.files, *draft.modules})
     command = [sys.executable, "-m", "ruff", "check", "--output-format=concise", "--quiet", *files]
     done = subprocess.run(command, cwd=draft.root, capture_output=True, text=True, check=False)

@@ -30,7 +30,7 @@ TAKE_ARMS = ("difference", "two_by_two", "show_curves")
 
 
 def nine_headings(draft: Draft) -> list[str]:
-    """The nine headings stand there, in order."""
+    """The notebook has the nine headings, in order."""
     texts = [cell.text for cell in draft.cells if cell.kind == "markdown"]
     there = enumerate(zip_longest(headings("\n".join(texts)), HEADINGS), 1)
     return [
@@ -58,7 +58,7 @@ def one_parameters_cell(draft: Draft) -> list[str]:
 
 
 def parameters_are_read(draft: Draft) -> list[str]:
-    """Every parameter is read after its cell; one that nothing reads would be taken in silence."""
+    """Every parameter is read after its cell; one that is not would be ignored silently."""
     after = list(dropwhile(lambda pair: not pair[0].parameters, draft.code))[1:]
     read = {
         node.id
@@ -72,14 +72,14 @@ def parameters_are_read(draft: Draft) -> list[str]:
 def no_outputs(draft: Draft) -> list[str]:
     """Outputs are never committed."""
     return [
-        f"{cell.place}: holds an output or a count; run `reviewlib pair`"
+        f"{cell.place}: has an output or an execution count; run `reviewlib pair`"
         for cell, _ in draft.code
         if cell.stored.get("outputs") or cell.stored.get("execution_count") is not None
     ]
 
 
 def few_short_cells(draft: Draft) -> list[str]:
-    """At most twelve code cells of at most fifteen lines, the parameters aside."""
+    """At most twelve code cells of at most fifteen lines, not counting the parameters cell."""
     cells = [cell for cell, _ in draft.code if not cell.parameters]
     long = [
         f"{cell.place}: {lines} lines of code, at most {MOST_LINES}"
@@ -91,7 +91,7 @@ def few_short_cells(draft: Draft) -> list[str]:
 
 
 def no_long_definition(draft: Draft) -> list[str]:
-    """The notebook defines nothing of more than ten lines; that belongs into the library."""
+    """No definition in the notebook has more than ten lines; longer ones belong in the library."""
     return [
         f"{cell.place}: {node.name} has {lines} lines, at most {LONGEST_DEFINITION}"
         for cell, tree in draft.code
@@ -102,7 +102,7 @@ def no_long_definition(draft: Draft) -> list[str]:
 
 
 def paired_analysis_only(draft: Draft) -> list[str]:
-    """Effects are paired by seed: no test from elsewhere, no difference of two means."""
+    """Effects are paired by seed: no test from another library, no difference of two means."""
     return [
         f"{cell.place}: `{ast.unparse(node)}` does not pair by seed; see page.difference"
         for cell, tree in draft.code
@@ -113,7 +113,7 @@ def paired_analysis_only(draft: Draft) -> list[str]:
 
 
 def _unpaired(node: ast.AST) -> bool:
-    """Return whether two means are subtracted, or an interval is of anything but a contrast."""
+    """Return whether a node subtracts means, tests no contrast, or imports a statistics library."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
         return all("mean" in map(called, calls(side)) for side in (node.left, node.right))
     if isinstance(node, ast.Call) and called(node) == "t_interval":
@@ -158,7 +158,11 @@ def claims_are_shown(draft: Draft) -> list[str]:
 
 
 def _names(call: ast.Call, tree: ast.Module) -> Iterator[str]:
-    """Yield, as patterns, the names that a call is given, in itself or by tuples of the cell."""
+    """Yield the strings among a call's arguments as regular expressions.
+
+    An argument that names a tuple of the cell stands for the strings in the tuple. A replaced
+    expression of an f-string matches any text.
+    """
     tuples = dict(_tuples(tree))
     waiting = list(call.args)
     while waiting:
@@ -173,7 +177,7 @@ def _names(call: ast.Call, tree: ast.Module) -> Iterator[str]:
 
 
 def _tuples(tree: ast.Module) -> Iterator[tuple[str, ast.Tuple]]:
-    """Yield the tuples of a cell that have a name."""
+    """Yield the tuples that a cell assigns to a name."""
     for statement in ast.walk(tree):
         if not isinstance(statement, ast.Assign):
             continue

@@ -1,4 +1,4 @@
-"""Rules on what a reader is told: no typed results, titles that describe, spreads, sources."""
+"""Rules on a chapter's text: no typed results, titles that describe, named spreads, sources."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reviewlib.author.draft import Draft, called, calls, strings
 from reviewlib.author.rules.notebook import HEADINGS
 
 MEASURED = HEADINGS[5:8]
-# What only a run can know: numbers with a unit of results, spreads, p-values.
+# Results of runs: numbers in a unit of results, spreads, p-values.
 RESULT = re.compile(
     r"[-+−]?\d+(?:\.\d+)?\s?(?:points?\b|percentage|pp\b)|\d+\.\d+\s?%"
     r"|\d\s?%?\s?±\s?\d|±\s?\d*\.\d|\bp\s?[<=]\s?0?\.\d+"
@@ -18,7 +18,7 @@ RESULT = re.compile(
     r"|\b(?:gains?|loses?|reach(?:es)?|(?:rose|fell|rises?|falls?) to) (?:about )?\d[\d.]*\s?%",
     re.IGNORECASE,
 )
-# In the sections about results every decimal is one, unless it is code or mathematics.
+# In the sections about results, every decimal number counts as one, except in code and formulas.
 DECIMAL = re.compile(r"(?<![\w./])(?<!Section )(?<!arXiv )[-+−]?\d+\.\d+(?!\.?\w)")
 CODE_OR_MATH = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$", re.DOTALL)
 VERDICT = re.compile(
@@ -68,7 +68,7 @@ def no_typed_verdict(draft: Draft) -> list[str]:
 
 
 def titles_describe(draft: Draft) -> list[str]:
-    """Titles and captions of figures describe, they never announce a winner."""
+    """Titles and captions of figures describe and never announce a winner."""
     trees = [(cell.place, tree) for cell, tree in draft.code]
     trees += [(file, draft.tree(file)) for file in draft.modules]
     return [
@@ -89,13 +89,13 @@ def _titles(tree: ast.Module) -> Iterator[str]:
 
 
 def spread_is_named(draft: Draft) -> list[str]:
-    """Every ± says of what."""
+    """Every ± says what it is: an interval or a standard deviation."""
     shown = [(place, text) for place, _, text in draft.passages]
     shown += [
         (f"{draft.declaration}, claim {claim.name}", number.text)
         for claim in draft.study.claims
         for number in claim.reported
-        if not number.interval  # else the claim card says that it is one
+        if not number.interval  # the claim card says which numbers have an interval
     ]
     return [
         f"{place}: say what the ± is, an interval or a standard deviation, in {part.strip()!r}"

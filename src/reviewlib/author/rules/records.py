@@ -1,4 +1,4 @@
-"""Rules on a chapter's records: they are there, valid, within their budget, of committed code."""
+"""Rules on a chapter's records: they exist, are valid, within budget and of committed code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BUDGETS = {"laptop": 7200, "quick": 45}  # CPU-seconds
 
 
 def records_are_valid(draft: Draft) -> list[str]:
-    """Quick and laptop records are there, and today's code would produce them."""
+    """Quick and laptop records exist, and today's code would reproduce them."""
     found = []
     for preset in BUDGETS:
         place = _record(draft, preset)
@@ -27,7 +27,7 @@ def records_are_valid(draft: Draft) -> list[str]:
 
 
 def records_kept_to_their_budget(draft: Draft) -> list[str]:
-    """No record took more CPU-seconds than its preset may."""
+    """No record took more CPU-seconds than the budget of its preset."""
     return [
         f"{_record(draft, preset)}: took {made['cpu_seconds']} CPU-seconds, at most {most}"
         for preset, made in _provenances(draft)
@@ -45,13 +45,13 @@ def records_are_of_committed_code(draft: Draft) -> list[str]:
 
 
 def _provenances(draft: Draft) -> Iterator[tuple[str, dict]]:
-    """Yield (preset, provenance) of the records that are there."""
+    """Yield (preset, provenance) of the records that exist."""
     for preset in BUDGETS:
         if (draft.root / _record(draft, preset)).exists():
             try:
                 yield preset, BOOK.load(draft.name, preset).provenance
             except RecordError:
-                continue  # `records_are_valid` says it
+                continue  # `records_are_valid` reports it
 
 
 def _record(draft: Draft, preset: str) -> str:
