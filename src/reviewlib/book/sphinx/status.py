@@ -91,7 +91,7 @@ def last_execution(app: Sphinx, name: str) -> str:
 def side_by_side(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Return the table of a study's records (see `ledger.record_status`), one column per preset."""
     return pd.DataFrame(
-        {"preset": ("records", "made", "by commit", "on", "CPU time", "with")}
+        {"preset": ("state", "date", "commit", "device", "CPU time", "versions")}
         | {row["preset"]: _stored(row) for row in rows}
     )
 
