@@ -61,7 +61,7 @@ def test_the_experiment_shows_agreement_evidence_arms_sizes_and_every_trial(page
     assert "no stored records" in agreement and "rests on the **laptop** records" in evidence
     assert shared == prose.EXPERIMENT
     arms, protocol, trials, settings = texts(shown(), "text/html")
-    assert "the method" in arms and "training images a run" in protocol
+    assert "the method" in arms and "training images per run" in protocol
     assert "All 12 tuning trials." in trials and "<figure" in trials
     assert "The chosen settings" in settings
     assert page.stamp in arms and page.stamp in protocol and page.stamp in trials

@@ -256,7 +256,7 @@ def test_equal_tuning_is_asked_of_core_arms_alone():
     record = BOOK.load("double_descent", "laptop")
     rules = checklist(STUDY, record).set_index("rule of the protocol")
     assert rules.loc["4. Equal tuning", "here"] == "met"
-    assert rules.loc["4. Equal tuning", "because"].startswith("8 trials a core arm and condition")
+    assert rules.loc["4. Equal tuning", "because"].startswith("8 trials per core arm and condition")
     assert (record.trials["arm"] == "plain").sum() == len(names_of("plain"))
 
 

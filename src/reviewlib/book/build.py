@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reviewlib.book import check_site, execute, freshness
-from reviewlib.book.execute import BOOK, Outcome
+from reviewlib.book.execute import WHOLE_BOOK, Outcome
 from reviewlib.book.failures import plain
 from reviewlib.book.processes import run, sigterm_raises
 
@@ -67,10 +67,10 @@ def _book(
     _recover(site)
     inputs = freshness.of_book(root)
     if not force and index.exists() and stamp.exists() and stamp.read_text() == inputs:
-        tell(Outcome(BOOK, "unchanged"))
+        tell(Outcome(WHOLE_BOOK, "unchanged"))
         return index
 
-    tell(Outcome(BOOK, "running"))
+    tell(Outcome(WHOLE_BOOK, "running"))
     start = time.monotonic()
     work, failing = root / "_build" / "next", root / "_build.failed"
     for folder in (work, failing):
@@ -81,12 +81,12 @@ def _book(
         work.rename(failing)
         cause = f"the book has problems; the failing build is in {failing.name}"
         lines, seconds = "\n".join(problems), time.monotonic() - start
-        tell(Outcome(BOOK, "failed", seconds, cause=cause, traceback=lines))
+        tell(Outcome(WHOLE_BOOK, "failed", seconds, cause=cause, traceback=lines))
         raise BuildError(f"{cause}\n{lines}")
     (fresh / ".inputs").write_text(inputs)
     _swap(fresh, site)
     shutil.rmtree(work, ignore_errors=True)
-    tell(Outcome(BOOK, "executed", time.monotonic() - start))
+    tell(Outcome(WHOLE_BOOK, "executed", time.monotonic() - start))
     return index
 
 

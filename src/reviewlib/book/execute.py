@@ -31,7 +31,7 @@ ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
-BOOK = "book"  # the name in an outcome of the whole book
+WHOLE_BOOK = "book"  # the name in an outcome of the whole book
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Outcome:
     """The result or the progress of one notebook.
 
     Attributes:
-        name: the notebook's name, without extension, or BOOK.
+        name: the notebook's name, without extension, or WHOLE_BOOK.
         state: waiting or running, then executed, unchanged or failed.
         seconds: wall time of this run; 0 when unchanged.
         cell: position of the running or failing cell, counted from 1, where it is known.
@@ -61,7 +61,7 @@ class Outcome:
         """One line that names the notebook, the cell and the cause, if it failed."""
         if self.state != "failed":
             return None
-        what = self.name if self.name == BOOK else f"notebook {self.name}"
+        what = self.name if self.name == WHOLE_BOOK else f"notebook {self.name}"
         where = "" if self.cell is None else f", cell {self.cell}"
         return f"{what}{where}: {self.cause}"
 
@@ -139,7 +139,7 @@ def alone(root: Path, report: Report) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            report(Outcome(BOOK, "waiting", cause="waiting for another build of this tree"))
+            report(Outcome(WHOLE_BOOK, "waiting", cause="waiting for another build of this tree"))
             lock.acquire()
     except OSError as error:
         raise OSError(f"{out} must be writable: {error}") from error

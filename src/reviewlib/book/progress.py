@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reviewlib.book.execute import BOOK, Outcome
+from reviewlib.book.execute import WHOLE_BOOK, Outcome
 
 
 class _Left(progress.ProgressColumn):
@@ -58,7 +58,7 @@ class Display(progress.Progress):
 
     def ended(self) -> list[Outcome]:
         """Return the outcomes of finished notebooks, sorted by name, with the book last."""
-        return sorted(self._ended.values(), key=lambda of: (of.name == BOOK, of.name))
+        return sorted(self._ended.values(), key=lambda of: (of.name == WHOLE_BOOK, of.name))
 
 
 def table(outcomes: Iterable[Outcome]) -> Table:

@@ -106,10 +106,10 @@ def test_the_ledger_is_of_the_papers_records(tmp_path, shelf, record, own_cache)
 def test_numbers_outside_accuracy_keep_their_unit():
     row = ROW | {"metric": "sharpness", "mean": -0.4, "lo": -0.61234, "hi": -0.2, "margin": 0.1}
     assert ledger.measured(row) == ("−0.4", "[−0.612, −0.2]")
-    assert ledger.conditions(row)[-1] == "margin 0.1"
+    assert ledger.how_tested(row)[-1] == "margin 0.1"
     ratio = ROW | {"scale": "log ratio", "mean": 0.6931, "lo": 0.5, "hi": 0.9, "margin": 0.0953}
     assert ledger.measured(ratio) == ("×2", "[×1.65, ×2.46]")
-    assert ledger.conditions(ratio)[-1] == "margin ×1.1"
+    assert ledger.how_tested(ratio)[-1] == "margin ×1.1"
     assert ledger.measured(ROW | {"lo": None}) == ("+1.23 points", "")
 
 

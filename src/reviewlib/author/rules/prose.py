@@ -34,7 +34,6 @@ WINNER = re.compile(
 )
 SPREAD = re.compile(r"[\d}%]\s?±")
 SPREAD_OF = re.compile(r"\b(?:standard (?:deviation|error)|interval|range)s?\b", re.IGNORECASE)
-TODO = re.compile(r"\bTODO\b:?\s*([^\"]*)")
 
 
 # A citation, a link, or a repository.

@@ -74,7 +74,7 @@ class VerdictLedger(SphinxDirective):
             [line(row["statement"]), line(row["source"], "ledger-detail")],
             [line(row["reported"] or "no number")],
             found,
-            [line(text, "ledger-detail") for text in conditions(row)] or [line("not tested")],
+            [line(text, "ledger-detail") for text in how_tested(row)] or [line("not tested")],
             verdict,
         ]
 
@@ -91,7 +91,7 @@ def measured(row: dict[str, Any]) -> tuple[str, str]:
     return mean, f"[{lo}, {hi}]"
 
 
-def conditions(row: dict[str, Any]) -> list[str]:
+def how_tested(row: dict[str, Any]) -> list[str]:
     """Return the specification of a row's test: metric, n, level of the interval, margin."""
     if row["mean"] is None:
         return []
