@@ -1,4 +1,4 @@
-"""What a piece of our code rests on, found by reading its imports, and digests of these files."""
+"""The files of this package that a module depends on, from its imports, and their digests."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ PACKAGE = Path(__file__).parent
 
 
 def imports(tree: ast.AST) -> list[str]:
-    """Return every module that is imported at any depth, and every name from one.
+    """Return each module that a syntax tree imports, and `module.name` for each imported name.
 
-    Relative names keep their dots. What is imported for type checkers only does not count.
+    Imports inside functions count, those under `if TYPE_CHECKING` do not. Relative names keep their
+    dots.
     """
     found = []
     for node in _running(tree):
@@ -30,9 +31,9 @@ def imports(tree: ast.AST) -> list[str]:
 
 
 def files(names: Iterable[str]) -> list[Path]:
-    """Return our files that these modules rest on: their own, and those of all that they import.
+    """Return the files of this package that these modules depend on, including their own.
 
-    Names of other packages are passed over. A folder that is imported counts with its data files.
+    Modules of other packages are skipped. An imported subpackage counts with its data files.
     """
     waiting, seen = list(names), set()
     while waiting:
@@ -46,7 +47,7 @@ def files(names: Iterable[str]) -> list[Path]:
 
 
 def digest_of(names: Iterable[str]) -> str:
-    """Return the digest of the files that these modules rest on."""
+    """Return the digest of the files that these modules depend on."""
     return contents(files(names))
 
 
@@ -56,13 +57,13 @@ def source_hash() -> str:
 
 
 def contents(paths: Iterable[Path], root: Path | None = None) -> str:
-    """Return the digest of files under a folder, the package by default: their places and texts."""
+    """Return the digest of files: their contents and their paths below `root` (the package)."""
     root = root or PACKAGE
     return digest([(path.relative_to(root).as_posix(), file_digest(path)) for path in paths])
 
 
 def _running(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield all nodes but those below `if TYPE_CHECKING`."""
+    """Yield all nodes except those under `if TYPE_CHECKING`."""
     yield node
     for child in ast.iter_child_nodes(node):
         if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
@@ -91,5 +92,5 @@ def _imports_of(path: Path) -> list[str]:
 
 @functools.cache
 def _parsed(path: Path, changed: int) -> tuple[str, ...]:
-    """Return a file's imports, read once for each time it was changed."""
+    """Return a file's imports; parse it again only after it has changed."""
     return tuple(imports(ast.parse(path.read_text(encoding="utf8"))))

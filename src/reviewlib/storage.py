@@ -1,4 +1,4 @@
-"""Files on the user's machine: whole writes, room to write, digests, cache and data folders."""
+"""Files on the user's machine: atomic writes, checks for disk space, digests, user folders."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 
 import platformdirs
 
-ROOM = 2**20  # bytes; an empty file fits on a full disk
-# Nobody takes this long over one file: an older part was left by a process that was killed.
+ROOM = 2**20  # bytes of a test file: an empty file would fit on a full disk
+# Writing one file never takes this long: an older .part file is from a process that was killed.
 ABANDONED = 24 * 3600  # seconds
 
 
@@ -31,10 +31,10 @@ def data_folder(*parts: str) -> Path:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it, in a folder that is made if need be.
+    """Write a file atomically; create its folder if needed.
 
     Raises:
-        OSError: the folder cannot be written or is full; nothing is left behind.
+        OSError: the folder is not writable or is full; no partial file remains.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = tempfile.NamedTemporaryFile(
@@ -49,20 +49,20 @@ def write(path: Path, text: str) -> None:
 
 
 def require_room(folder: Path, what: str, remedy: str = "free some space") -> None:
-    """Make a folder and write a trial file there, before anything is computed for it.
+    """Create a folder and check that it is writable and has space, before a long computation.
 
     Args:
-        folder: to be written to later.
-        what: goes there, for the message: "records go".
-        remedy: what the user can do, for the message.
+        folder: the folder to write to later.
+        what: subject and verb of the error message, for example "records go".
+        remedy: what the user can do; the end of the error message.
 
     Raises:
-        OSError: the folder cannot be made or written, or has no room.
+        OSError: the folder cannot be created or written, or has no space.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as trial:
-            trial.write(bytes(ROOM))
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(ROOM))
     except OSError as error:
         raise OSError(
             f"{what} to {folder}, which must be writable and have room: {error}; {remedy}"
@@ -70,9 +70,9 @@ def require_room(folder: Path, what: str, remedy: str = "free some space") -> No
 
 
 def sweep(folder: Path) -> None:
-    """Remove the half-written files of processes that were killed while they wrote."""
+    """Remove the partial files that killed processes left behind."""
     for part in folder.glob("*.part"):
-        with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+        with contextlib.suppress(FileNotFoundError):  # another process may sweep too
             if time.time() - part.stat().st_mtime > ABANDONED:
                 part.unlink()
 
@@ -89,15 +89,15 @@ def file_digest(path: Path) -> str:
 
 
 def undigested(**options: Any) -> Any:
-    """Return a dataclass field that no digest covers: words, or code that fingerprints cover."""
+    """Return a dataclass field that `digest` ignores: text, or code that fingerprints cover."""
     return field(metadata={"undigested": True}, **options)
 
 
 def meaning(value: Any) -> Any:
-    """Return a value as JSON knows it; of a dataclass, only what it defines.
+    """Return the part of a value that `digest` covers, as JSON types.
 
-    `undigested` fields and fields at their default are left out, so that better words and new
-    fields change no digest.
+    A dataclass loses its `undigested` fields and the fields at their default, so a changed text or
+    a new field changes no digest.
     """
     if is_dataclass(value):
         return {

@@ -1,7 +1,7 @@
 """CIFAR-10, from the binary archive of its authors.
 
-The version for Python consists of pickles, and unpickling runs code that somebody else wrote. The
-binary version holds the same images as plain bytes.
+The Python version consists of pickles, and unpickling can run arbitrary code. The binary version
+holds the same images as plain bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 FOLDER = "cifar-10-batches-bin"
 BATCHES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
 SHAPE = (3, 32, 32)
-VALIDATION = 5_000  # the last of the training images validate
+VALIDATION = 5_000  # images, the last ones of the training files
 CLASSES = (
     "airplane",
     "automobile",
@@ -42,11 +42,11 @@ CLASSES = (
 
 
 def read() -> tuple[Splits, str, tuple[str, ...]]:
-    """Return the splits, of images (N, 3, 32, 32), the checksum and the classes.
+    """Return the splits with images (N, 3, 32, 32), the checksum and the class names.
 
-    The archive is looked for in the folder that REVIEWLIB_DATA names and in the user's cache, and
-    otherwise downloaded into the cache. The checksum is the SHA-256, in hex, over the six
-    uncompressed files.
+    The archive is read from the folder that REVIEWLIB_DATA names, else from the user's cache, into
+    which it is downloaded if missing. The checksum is the SHA-256, in hex, of the six uncompressed
+    files.
 
     Raises:
         DataError: the archive is missing and cannot be downloaded, or is corrupt.
@@ -62,13 +62,13 @@ def read() -> tuple[Splits, str, tuple[str, ...]]:
 
 
 def _split(records: np.ndarray) -> Split:
-    """Return the split of records (N, 1 + 3 * 32 * 32): a label, then the pixels."""
+    """Return the split of records (N, 1 + 3 * 32 * 32), each a label and then the pixels."""
     images, labels = records[:, 1:].reshape(-1, *SHAPE), records[:, 0]
     return Split(torch.from_numpy(images.copy()), torch.from_numpy(labels.astype(np.int64)))
 
 
 def _archive() -> Path:
-    """Return the first place that holds the archive, the cache after a download if none does."""
+    """Return the path of the archive, in REVIEWLIB_DATA or in the cache; download it if missing."""
     cache = storage.cache_folder("cifar10")
     if named := os.environ.get("REVIEWLIB_DATA"):
         root = Path(named).expanduser()
@@ -86,7 +86,7 @@ def _archive() -> Path:
 
 
 def _contents(path: Path) -> list[bytes]:
-    """Return the six files of an archive whose SHA-256 is the right one; only then unpack it."""
+    """Return the six files of the archive; verify its SHA-256 before unpacking it."""
     try:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != SHA256:

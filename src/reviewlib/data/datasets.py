@@ -1,4 +1,4 @@
-"""The data sets, by name: what tuning may see, and the test data."""
+"""Data sets by name, each divided into what tuning may see and the test data."""
 
 import os
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ NAMES = tuple(READERS)
 
 @dataclass(frozen=True, eq=False)
 class Development:
-    """All that tuning may see of a data set: it has no test data, by type.
+    """The part of a data set that tuning may see; the type has no field for test data.
 
     The checksum is the SHA-256, in hex, over the uncompressed contents of the whole data set (for a
     folder of images: over pixels, labels and class names).
@@ -57,11 +57,11 @@ class Dataset:
 def load(name: str = "fashion-mnist", device: str | torch.device = "cpu") -> Dataset:
     """Return a data set with its fixed splits.
 
-    It is read once per process and device, and shared: do not write to it.
+    It is read once per process and device, and all callers share it: do not modify it.
 
     Args:
         name: one of NAMES, or the path of a folder of images (see `image_folder`).
-        device: where its tensors are.
+        device: the device of its tensors.
 
     Raises:
         ValueError: there is no data set of this name.

@@ -1,4 +1,4 @@
-"""Downloads into a folder, by pooch: whole and verified, or not at all."""
+"""Atomic, verified downloads into a folder, by pooch."""
 
 import warnings
 from pathlib import Path
@@ -7,21 +7,21 @@ from filelock import FileLock
 
 
 def fetch(url: str, known_hash: str, folder: Path) -> None:
-    """Download a file under its own name, unless it is there; processes wait for one another.
+    """Download a file into a folder, unless it is already there; other processes wait meanwhile.
 
-    The file appears when it is whole and its hash is right. A failed download leaves nothing.
+    The file appears after its hash has been verified. A failed download leaves no file.
 
     Args:
-        url: of the file.
+        url: address of the file; its last part is the name in the folder.
         known_hash: "sha256:..." or "md5:...".
-        folder: made if need be.
+        folder: created if needed.
 
     Raises:
         OSError: the folder cannot be written, or the server does not send the file.
         ValueError: the hash differs.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tqdm, in a notebook without widgets
+        warnings.simplefilter("ignore")  # tqdm warns in a notebook without widgets
         import pooch
 
     name = url.rpartition("/")[2]
@@ -29,5 +29,5 @@ def fetch(url: str, known_hash: str, folder: Path) -> None:
     with FileLock(folder / ".lock"):  # pooch would download once per process
         if not (folder / name).exists():
             # A stream would leave the connection open when the server refuses.
-            whole = pooch.HTTPDownloader(stream=False)
-            pooch.retrieve(url, known_hash, name, folder, downloader=whole)
+            downloader = pooch.HTTPDownloader(stream=False)
+            pooch.retrieve(url, known_hash, name, folder, downloader=downloader)

@@ -1,5 +1,5 @@
-"""The one error of all data sets."""
+"""The error that all data sets raise."""
 
 
 class DataError(RuntimeError):
-    """A data set is missing, incomplete or corrupt; the message names the file and the ways out."""
+    """A data set is missing, incomplete or corrupt; the message names the file and a remedy."""

@@ -4,7 +4,7 @@ import torch
 
 from reviewlib.data.split import Split
 
-# Any number does, and this one stays: another means other folds. It is the paper's on arXiv.
+# An arbitrary number (the data set's paper on arXiv) that must stay: another gives other folds.
 FOLD_SEED = 1708_07747
 
 

@@ -17,19 +17,19 @@ import torch
 from reviewlib.data.errors import DataError
 from reviewlib.data.split import Split, Splits
 
-IMAGE_SIZE = 28  # of Fashion-MNIST too, so that the same presets fit
+IMAGE_SIZE = 28  # as in Fashion-MNIST, so that the same presets fit
 PARTS = ("training", "validation", "test")
-TRAIN, VALIDATION = 0.6, 0.15  # of the images, about; the rest is for testing
-MOST_BYTES = 100_000_000  # of one file
-MOST_PIXELS = 50_000_000  # of one image: a small file may unpack to much
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")  # none that starts other programs
+TRAIN, VALIDATION = 0.6, 0.15  # approximate fractions of the images; the rest is for testing
+MOST_BYTES = 100_000_000  # per file
+MOST_PIXELS = 50_000_000  # per image: a small file may unpack to a huge image
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")  # no decoder starts a program
 LITTER = ("thumbs.db", "desktop.ini")
 GRAY, COLOR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One image: its file's SHA-256, pixels (IMAGE_SIZE, IMAGE_SIZE, 3), whether it is gray."""
+    """One image: its file's SHA-256, pixels (IMAGE_SIZE, IMAGE_SIZE, 3), grayness and label."""
 
     key: bytes
     pixels: np.ndarray
@@ -38,18 +38,18 @@ class Picture:
 
     @property
     def part(self) -> int:
-        """Position in PARTS, which only the contents of the file decide."""
+        """Index into PARTS; only the contents of the file decide it."""
         place = int.from_bytes(self.key[:8], "big") / 2**64
         return 0 if place < TRAIN else 1 if place < TRAIN + VALIDATION else 2
 
 
 def read(folder: Path) -> tuple[Splits, str, tuple[str, ...]]:
-    """Return the splits, of images (N, C, 28, 28), a checksum, and the class names.
+    """Return the splits with images (N, C, 28, 28), a checksum and the class names.
 
-    Classes are the folders, by name. An image is cropped to a centered square and resized; C is 1
-    if every file is gray, else 3. The contents of a file decide which part it is in, so a new file
-    moves no other, and copies of one file are in the same part, whatever their class. The checksum
-    is the SHA-256, in hex, over class names, pixels and labels.
+    Each folder is a class; they are sorted by name. An image is cropped to a centered square and
+    resized; C is 1 if every file is gray, else 3. A file's contents alone decide its split, so a
+    new file moves no other one, and copies of a file are in the same split, whatever their class.
+    The checksum is the SHA-256, in hex, of class names, pixels and labels.
 
     Raises:
         DataError: a folder or a file is unusable; the message names it.
@@ -96,7 +96,7 @@ def _listing(folder: Path) -> list[tuple[str, list[Path]]]:
 
 
 def _visible(folder: Path) -> Iterator[Path]:
-    """Return the contents of a folder, sorted by name, without the files that systems leave."""
+    """Return the contents of a folder, sorted by name, without hidden and system files."""
     try:
         found = sorted(folder.iterdir())
     except OSError as error:
@@ -107,27 +107,27 @@ def _visible(folder: Path) -> Iterator[Path]:
 
 
 def _decoded(path: Path, label: int) -> Picture:
-    """Return the picture in an image file, after a check of the size that its header states."""
+    """Return the image in a file; check the size in its header before decoding it."""
     image_module, operations = _pillow()
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError(f"more than {MOST_BYTES:,} bytes")
         content = path.read_bytes()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damaged Exif data, or near Pillow's own limit
+            warnings.simplefilter("ignore")  # about damaged Exif data or Pillow's own limit
             image = image_module.open(io.BytesIO(content), formats=FORMATS)
             if image.width * image.height > MOST_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} are over {MOST_PIXELS:,} pixels")
             if image.mode not in GRAY + COLOR:
                 raise ValueError(f"not 8 bits a channel, but mode {image.mode}")
-            # A large JPEG is then decoded at a fraction of its size.
+            # Decodes a large JPEG at a fraction of its size.
             image.draft(None, (4 * IMAGE_SIZE, 4 * IMAGE_SIZE))
             gray = image.mode in GRAY
             if image.mode in ("P", "PA"):
                 image = image.convert("RGBA")  # a palette may have transparent entries
             upright = operations.exif_transpose(image).convert("RGB")
             square = operations.fit(upright, (IMAGE_SIZE, IMAGE_SIZE))
-    except Exception as error:  # decoders raise nearly anything
+    except Exception as error:  # decoders raise exceptions of many types
         raise DataError(
             f"{path} cannot be read as an image ({', '.join(FORMATS)}): {error}; "
             "replace or remove it"

@@ -20,7 +20,7 @@ class Split:
     labels: Tensor
 
     def __post_init__(self) -> None:
-        """Check shapes and types where they enter."""
+        """Raise ValueError for a wrong shape or type."""
         if self.images.ndim != 4 or self.images.dtype != torch.uint8:
             raise ValueError(
                 f"images must be uint8 of shape (N, C, H, W), got {self.images.dtype} of shape "
@@ -37,7 +37,7 @@ class Split:
         return len(self.images)
 
     def take(self, index: Tensor | Sequence[int]) -> "Split":
-        """Return the images at these positions, or where a mask (N,) is true, as a copy."""
+        """Return a copy of the images at these positions, or where a mask (N,) is true."""
         index = torch.as_tensor(index, device=self.images.device)
         return Split(self.images[index], self.labels[index])
 
@@ -82,7 +82,7 @@ def shrink(split: Split, image_size: int) -> Split:
 
 
 def nearest_image_size(split: Split, image_size: int) -> int:
-    """Return the size nearest to this one that `shrink` can average square images down to."""
+    """Return the size nearest to `image_size` to which `shrink` can reduce square images."""
     whole = split.images.shape[-1]
     sizes = [size for size in range(1, whole + 1) if whole % size == 0]
     return min(sizes, key=lambda size: abs(size - image_size))
@@ -94,10 +94,10 @@ def flip_labels(
     """Replace exactly round(fraction * N) of the labels (N,) by a different class.
 
     The new class is uniform over the others. From the same generator state, a larger fraction
-    makes all the flips of a smaller one, and more.
+    includes all flips of a smaller one.
 
     Args:
-        labels: int64, in [0, classes); not written to.
+        labels: int64, in [0, classes); not modified.
         fraction: in [0, 1].
         classes: number of classes, at least 2.
         generator: on the CPU.
@@ -115,7 +115,8 @@ def flip_labels(
         )
     count = round(fraction * len(labels))
     chosen = torch.randperm(len(labels), generator=generator)[:count].to(labels.device)
-    # Drawing an offset for every label keeps later calls with other fractions nested too.
+    # An offset for every label: the state of the generator then depends on no fraction, and the
+    # flips of the next call are nested too.
     offsets = torch.randint(1, classes, (len(labels),), generator=generator)[:count]
     flipped = labels.clone()
     flipped[chosen] = (labels[chosen] + offsets.to(labels.device)) % classes

@@ -1,4 +1,4 @@
-"""The named random streams of a run, so that two arms may share one and not another."""
+"""The named random streams of a run: two arms can share one stream and differ in another."""
 
 import hashlib
 import operator

@@ -1,4 +1,4 @@
-"""The papers on trial, one folder each; a folder with a study.py is found, nothing lists them."""
+"""The reviewed papers, one folder each; every folder with a study.py is found by itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def find(name: str) -> Study:
     """Return the study of that name.
 
     Raises:
-        ValueError: there is none; the message lists those there are.
+        ValueError: there is none; the message lists the known names.
     """
     if name not in found():
         raise ValueError(f"no study is called {name!r}; there are: {', '.join(found())}")

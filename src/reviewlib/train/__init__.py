@@ -1,4 +1,4 @@
-"""Training: recipes, one loop for a model or a stack of them, models. It knows no study."""
+"""Training, independent of any study: recipes, models, one loop for a model or a stack."""
 
 from reviewlib.train import models as models
 from reviewlib.train.loop import Fit as Fit

@@ -1,4 +1,4 @@
-"""Batches: their order, and how a stack of models gets them, with whole data sets as tensors."""
+"""The order of batches, and the batches of a stack, from data sets held as tensors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reviewlib.train.replicas import Alone, Stack
 
 
 def batch_order(examples: int, config: Config, seed: int) -> Tensor:
-    """Return the indices of every batch, (steps, B): epoch after epoch, each newly shuffled.
+    """Return the example indices of every batch, (steps, B); each epoch is shuffled anew.
 
     Raises:
         ValueError: fewer examples than one batch.
@@ -37,7 +37,7 @@ def batch_order(examples: int, config: Config, seed: int) -> Tensor:
 def loader(
     trainings: Sequence[Training], stack: Alone | Stack | Ragged
 ) -> Callable[[int], tuple[Tensor, Tensor]]:
-    """Return what gives the batch of a step, arranged as the stack takes it."""
+    """Return a function from the step to its batch x, y, in the shapes that the stack takes."""
     sources = trainings[:: stack.models_a_batch]
     dtype = next(trainings[0].model.parameters()).dtype
     images = torch.cat([training.train.pixels() for training in sources]).to(dtype)
@@ -57,10 +57,10 @@ def loader(
 
 
 def part_of(batch: Tensor, part: int, parts: int, axis: int) -> Tensor:
-    """Return the i-th of so many equal parts of a batch.
+    """Return part number `part`, from 0, of `parts` equal parts of a batch along an axis.
 
     Raises:
-        ValueError: the batch cannot be cut so.
+        ValueError: the batch has no equal parts of this number.
     """
     if batch.shape[axis] % parts:
         raise ValueError(f"a batch of {batch.shape[axis]} cannot be cut into {parts} equal parts")

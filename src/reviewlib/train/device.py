@@ -1,4 +1,4 @@
-"""Where a run trains."""
+"""The device that a run trains on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 
 
 def resolve(device: str) -> str:
-    """Return the device meant: "auto" is a GPU where there is one.
+    """Return the device of a name; "auto" is a GPU if there is one, else the CPU.
 
     Raises:
-        ValueError: a CUDA device where there is none, or an unknown name.
+        ValueError: the name is unknown, or it is a CUDA device and there is none.
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -23,7 +23,7 @@ def resolve(device: str) -> str:
 
 
 def name(device: str) -> str:
-    """Return what the device is called, "CPU" with its kind or the GPU's name."""
+    """Return the name to display: the GPU's name, or "CPU" with its architecture."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU ({platform.machine()}), one thread a run"

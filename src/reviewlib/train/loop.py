@@ -1,7 +1,7 @@
-"""The one training loop: it trains a model, or a stack of models, and knows nothing of papers.
+"""The training loop of all papers, for one model or a stack of models.
 
-A method enters through PyTorch's own nouns: the model, the loss or the optimizer. The loop calls
-`optimizer.step(closure)` and nothing else: a method that needs two gradients takes two.
+A method plugs in as a model, a loss or an optimizer. Each step is one call of
+`optimizer.step(closure)`; a method that needs two gradients calls the closure twice.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from reviewlib.train.recipe import Config, Loss, MakeOptimizer, Training, cross_
 from reviewlib.train.replicas import Alone, Stack
 from reviewlib.train.watch import Watch, evaluate
 
-# Losses stay on the device; they are checked this often, so that a GPU need not wait each step.
+# Steps between two checks for non-finite losses: each check makes the CPU wait for the GPU.
 CHECK_EVERY = 50
-# Parts of one batch draw from streams this far apart: torch's CPU generator takes only the low 32
-# bits of a seed.
+# The seeds of two parts of a batch are this far apart: more than any number of steps, but small,
+# because torch's CPU generator uses only the low 32 bits of a seed.
 MOST_STEPS = 2**20
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What came out of one training run.
+    """The result of one training.
 
     Attributes:
         model: the model after its last step.
-        losses: the training loss of each step, (steps,), on the CPU; of the clean pass under SAM.
+        losses: the training loss of each step, (steps,), on the CPU; under SAM, at w.
         curve: (step, validation accuracy) at the config's `eval_steps`.
-        best: a copy of the model at its best evaluated step, None without any.
+        best: a copy of the model at the evaluated step with the highest accuracy, None without any.
         diverged_at: the first step with a non-finite loss, None for a run that finished.
-        passes: forward-backward passes over one example.
+        passes: number of forward-backward passes, each over one example.
         seconds: CPU seconds of this process on a CPU, wall seconds on a GPU.
         peak_bytes: peak memory allocated on the GPU, None on a CPU.
-        config: what was asked for, None for a solution.
+        config: the training's configuration, None for a `Solution`.
     """
 
     model: nn.Module
@@ -67,20 +67,19 @@ def fit(
 ) -> Fit:
     """Train the model in place.
 
-    The batch order comes from the seed's order stream. Everything that a model, a loss or an
-    optimizer draws from torch's default generator (views, dropout) comes from the method stream,
-    which restarts from (seed, step) whenever the closure is called, so that an optimizer which
-    evaluates one batch twice meets the same noise twice. What an optimizer draws before it calls
-    the closure continues the stream of the step before.
+    The batch order comes from the seed's order stream. Models, losses and optimizers draw their
+    random numbers (dropout, views) from torch's default generator. Each call of the closure reseeds
+    it from (seed, step, part), so two calls on one batch draw the same numbers. Draws that an
+    optimizer makes before it calls the closure continue the stream of the previous step.
 
     Args:
         model: on the device of `train`; trained in place.
-        train: the examples; all of them as one tensor.
+        train: the training examples.
         config: sizes and hyperparameters.
-        seed: owner of all randomness of the run.
+        seed: source of all randomness of the training.
         loss: maps (model, x, y) to a scalar.
-        optimizer: maps (model, config) to an optimizer. The closure it is given also answers
-            closure(i, k): the loss of the i-th of k equal parts of the batch.
+        optimizer: maps (model, config) to an optimizer. Its closure also accepts closure(i, k): it
+            then evaluates part i, from 0, of k equal parts of the batch.
         validation: the split that the model is scored on after `config.eval_steps`.
 
     Raises:
@@ -93,7 +92,7 @@ def fit(
 def train_stack(
     trainings: Sequence[Training], shared: Training, stack: Alone | Stack | Ragged
 ) -> list[Fit]:
-    """Train the models of a stack as the shared training says; R of them, or one alone."""
+    """Train the models of a stack, or one model alone, with the options of the shared training."""
     config, device = shared.config, shared.train.labels.device
     if config.eval_steps and shared.validation is None:
         raise ValueError("config.eval_steps is given, so fit needs a validation split")
@@ -111,7 +110,7 @@ def train_stack(
     stack.model.train()
 
     with torch.random.fork_rng(devices=watch.cuda):
-        _restart(first_draw - 1, watch.cuda)  # for an optimizer that draws before its first closure
+        _restart(first_draw - 1, watch.cuda)  # an optimizer may draw before its first closure
         for step in range(config.steps):
             x, y = batch_of(step)
 
@@ -122,7 +121,7 @@ def train_stack(
                 if parts > 1:
                     x, y = (part_of(batch, part, parts, axis=y.ndim - 1) for batch in (x, y))
                 value = shared.loss(stack.model, x, y)
-                value.sum().backward()  # replicas do not meet, so the sum has each one's gradient
+                value.sum().backward()  # the sum has each replica's own gradient
                 watch.passes += y.shape[-1]
                 return value.detach()
 
@@ -174,7 +173,7 @@ def _refuse_draws(seed: int) -> None:
 
 
 def _restart(seed: int, cuda: list[torch.device]) -> None:
-    """Seed torch's default generators, without the detours of torch.manual_seed."""
+    """Seed torch's default generators, without the overhead of torch.manual_seed."""
     torch.default_generator.manual_seed(seed)
     for device in cuda:
         torch.cuda.default_generators[device.index or 0].manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The few small networks of the book: inputs are images in [0, 1], normalization comes first."""
+"""The small networks of the book; each takes images in [0, 1] and normalizes them first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Normalize(nn.Module):
     """Subtract the mean and divide by the standard deviation of the training pixels."""
 
     def __init__(self, images: Split) -> None:
-        """Take both from a training split: one number each, over all of its pixels."""
+        """Compute both from a training split, each as one number over all of its pixels."""
         super().__init__()
         pixels = images.pixels()
         self.register_buffer("mean", pixels.mean().view(1, 1, 1, 1))
@@ -28,7 +28,7 @@ def mlp(images: Split, classes: int, *widths: int) -> nn.Sequential:
     """Return a net of hidden ReLU layers for images like those of a training split.
 
     Args:
-        images: a training split; images of its shape go in.
+        images: a training split, which sets the shape of the inputs and the normalization.
         classes: number of logits.
         widths: units of each hidden layer; one layer of 128 if none is given.
     """
@@ -44,9 +44,9 @@ def cnn(images: Split, classes: int, channels: int = 8) -> nn.Sequential:
     """Return a net of two 3 x 3 convolutions of stride 2 and a hidden ReLU layer of 32 units.
 
     Args:
-        images: a training split; images of its shape go in.
+        images: a training split, which sets the shape of the inputs and the normalization.
         classes: number of logits.
-        channels: of the first convolution; the second has twice as many.
+        channels: channels of the first convolution; the second has twice as many.
     """
     depth, height, width = images.images.shape[1:]
     pixels = math.ceil(height / 4) * math.ceil(width / 4)  # each convolution halves, rounding up

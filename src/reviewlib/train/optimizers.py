@@ -1,4 +1,4 @@
-"""Optimizers for one model and for stacks, whose hyperparameters may be one number a replica."""
+"""SGD and Adam, for one model or for a stack with hyperparameters per replica."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reviewlib.train.recipe import Config
 
 
 def sgd_class(config: Config) -> Callable[..., torch.optim.Optimizer]:
-    """Return torch's fused SGD, or the stack's where replicas differ in a hyperparameter."""
+    """Return torch's fused SGD, or our `SGD` if the replicas of a stack differ in a number."""
     if isinstance(config.lr, Tensor) or isinstance(config.weight_decay, Tensor):
         return SGD
     return partial(torch.optim.SGD, fused=True)
@@ -34,7 +34,7 @@ def adam(model: nn.Module, config: Config) -> torch.optim.Optimizer:
     return make(ragged.groups(model, lr=config.lr, weight_decay=config.weight_decay))
 
 
-# Each treats a parameter by itself, so it may meet the units of many nets in one tensor.
+# They update each entry by itself, so one tensor may hold the units of several nets.
 ELEMENTWISE = (sgd, adam)
 
 
@@ -42,7 +42,7 @@ class SGD(torch.optim.Optimizer):
     """SGD with momentum for a stack: lr and weight_decay are numbers, or tensors (R,)."""
 
     def __init__(self, params, lr=1e-3, momentum=0.0, weight_decay=0.0):
-        """Take torch.optim.SGD's arguments of these names."""
+        """Take the arguments that torch.optim.SGD has under these names."""
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -63,7 +63,7 @@ class Adam(torch.optim.Optimizer):
     """Adam for a stack: lr and weight_decay (L2) are numbers, or tensors (R,)."""
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
-        """Take torch.optim.Adam's arguments of these names."""
+        """Take the arguments that torch.optim.Adam has under these names."""
         super().__init__(
             params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         )
@@ -87,9 +87,9 @@ class Adam(torch.optim.Optimizer):
 
 
 def along(value: float | Tensor, like: Tensor) -> Tensor:
-    """Return a number, or one a replica (R,), shaped to multiply the stacked `like` (R, ...).
+    """Return one number, or one per replica (R,), shaped to multiply the stacked `like` (R, ...).
 
-    A tensor of as many axes as `like` is so shaped already.
+    A tensor of more axes is returned as it is.
     """
     value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
     return value.view(-1, *[1] * (like.ndim - 1)) if value.ndim == 1 else value

@@ -1,8 +1,8 @@
-"""Nets of one hidden layer and of many widths, trained as one batched model.
+"""Nets with one hidden layer, of different widths, trained as one batched model.
 
-The widths of a seed see the same images in the same order, so their hidden units stand side by side
-in one layer, which is one matrix product; each width then reads its own units only. Under an
-elementwise optimizer this is exactly what training each of them alone is.
+All nets of a seed see the same batches, so one wide layer, one matrix product, holds the hidden
+units of all of them; the output layer of each net reads only its own units. Under an elementwise
+optimizer, each net trains exactly as it would alone.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from reviewlib.train import replicas
 
 
 class Ragged(nn.Module):
-    """S seeds times M widths as one: x (S, B, C, H, W) -> logits (S * M, B, classes).
+    """S seeds times M widths as one model: x (S, B, C, H, W) -> logits (S * M, B, classes).
 
     Attributes:
-        models: seed by seed, each with the same M widths in the same order.
-        widths: of the M models of each seed.
+        models: the original models, seed by seed; each seed has the same widths in one order.
+        widths: the M widths.
     """
 
     may_draw = False
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
-        """Copy the models' parameters; the models themselves are left alone until `unstacked`.
+        """Copy the models' parameters; the models stay as they are until `unstacked`.
 
         Raises:
-            ValueError: the models make no ragged batch.
+            ValueError: the models cannot form a ragged batch (see `widths_of`).
         """
         super().__init__()
         self.widths = widths_of(models)
@@ -53,12 +53,12 @@ class Ragged(nn.Module):
 
     @property
     def model(self) -> nn.Module:
-        """What is trained: the batch itself."""
+        """The module to train: the batch itself."""
         return self
 
     @property
     def models_a_batch(self) -> int:
-        """How many models see one batch: the widths of a seed."""
+        """Number of models that see the same batch: one per width."""
         return len(self.widths)
 
     def arranged(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,7 +78,7 @@ class Ragged(nn.Module):
         return torch.stack(logits, 1).flatten(0, 1)
 
     def spread(self, value: float | Tensor, parameter: nn.Parameter) -> float | Tensor:
-        """Return one number a model, (S * M,), shaped to multiply one of the parameters."""
+        """Return one number per model, (S * M,), expanded to multiply one of the parameters."""
         if not isinstance(value, Tensor):
             return value
         by_model = value.view(-1, len(self.widths))  # (S, M)
@@ -90,7 +90,7 @@ class Ragged(nn.Module):
 
     @torch.no_grad()
     def unstacked(self) -> tuple[nn.Module, ...]:
-        """Return the models that came in, in place, with their parameters of today."""
+        """Write the current parameters back into the original models, and return these."""
         own = zip(
             (w for row in self.hidden.weight for w in row.split(self.widths)),
             (b for row in self.hidden.bias for b in row[0].split(self.widths)),
@@ -107,10 +107,10 @@ class Ragged(nn.Module):
 
 
 def widths_of(models: Sequence[nn.Module]) -> list[int] | None:
-    """Return the widths of each seed's models, None if the models make no ragged batch.
+    """Return the widths of each seed's models, None if the models cannot form a ragged batch.
 
-    They do if they are nets of one hidden layer which differ in its width only, seed by seed with
-    the same widths in the same order.
+    They can if they have one hidden layer and differ only in its width, and if every seed has the
+    same widths in the same order.
     """
     alike = len({tuple(type(layer) for layer in model.modules()) for model in models}) == 1
     if not alike or not all(_has_one_hidden_layer(model) for model in models):
@@ -126,9 +126,9 @@ def widths_of(models: Sequence[nn.Module]) -> list[int] | None:
 
 
 def groups(model: nn.Module, **given: Any) -> list[dict[str, Any]]:
-    """Return an optimizer's parameter groups, with hyperparameters that are numbers or one a model.
+    """Return an optimizer's parameter groups with the given hyperparameters.
 
-    Those of a ragged batch are spread over the units of each model.
+    In a ragged batch, one number per model is expanded to the units of each model.
     """
     if isinstance(model, Ragged):
         return [

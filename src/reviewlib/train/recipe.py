@@ -1,4 +1,4 @@
-"""What a training is told: sizes, hyperparameters, loss and optimizer, in PyTorch's own nouns."""
+"""The description of a training: sizes, hyperparameters, loss and optimizer."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Config:
 
     Attributes:
         steps: optimizer steps.
-        batch_size: examples a step; the last, smaller batch of an epoch is dropped.
-        lr: peak learning rate; in a stack whose runs differ, one a replica, (R,).
-        weight_decay: the optimizer's own (L2 for SGD and Adam); in a stack as `lr`.
-        momentum: SGD's.
+        batch_size: examples per step; the last, smaller batch of an epoch is dropped.
+        lr: peak learning rate; one per replica, (R,), in a stack whose replicas differ.
+        weight_decay: as the optimizer defines it (L2 for SGD and Adam); in a stack like `lr`.
+        momentum: momentum of SGD.
         schedule: of the learning rate: half a cosine down to 0, or constant.
         eval_steps: steps after which the model is scored on the validation split.
     """
@@ -55,7 +55,7 @@ class Config:
             raise ValueError(f"eval_steps must lie in 1..{self.steps}, got {self.eval_steps}")
 
     def lr_factor(self, step: int) -> float:
-        """Return what the peak learning rate is multiplied by in `step` (0-based)."""
+        """Return the factor on the peak learning rate in `step` (0-based)."""
         if self.schedule == "constant":
             return 1.0
         return 0.5 + 0.5 * math.cos(math.pi * step / self.steps)
@@ -63,7 +63,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Training:
-    """A training, described and not yet started: what `fit` is called with."""
+    """A training that has not started: the arguments of `fit`."""
 
     model: nn.Module
     train: Split
@@ -76,7 +76,12 @@ class Training:
 
 @dataclass(frozen=True)
 class Solution:
-    """A model that is found without steps (in closed form, say), described and not yet found."""
+    """A model to be found without optimizer steps, for example in closed form.
+
+    Attributes:
+        solve: returns the model.
+        passes: its cost, the number of forward-backward passes, each over one example.
+    """
 
     solve: Callable[[], nn.Module]
     passes: int = 0
@@ -87,14 +92,14 @@ def cross_entropy(
 ) -> Tensor:
     """Return the mean cross-entropy in nats of `model` on x (B, C, H, W) with labels y (B,).
 
-    For a stack of replicas with x (R, B, C, H, W) and y (R, B) it returns every replica's, (R,).
+    For a stack, with x (R, B, C, H, W) and y (R, B), it is one value per replica, (R,).
 
     Args:
         model: one model or a stack.
         x: images.
-        y: classes.
-        smoothing: share of the labels that is spread evenly over all classes, in [0, 1]; a number,
-            or one a replica, (R,).
+        y: labels.
+        smoothing: fraction of each label that is spread evenly over all classes, in [0, 1]; one
+            number, or one per replica, (R,).
     """
     log_p = F.log_softmax(model(x), -1)
     nll = -log_p.gather(-1, y.unsqueeze(-1)).squeeze(-1).mean(-1)

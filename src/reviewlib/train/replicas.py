@@ -1,9 +1,8 @@
 """Replicas: many dense nets of one shape, trained as one batched model.
 
-What differs between replicas rides on a leading axis: parameters (R, out, in), batches
-(R, B, C, H, W), and every hyperparameter as a tensor (R,). An elementwise optimizer then treats a
-stack exactly as R runs of their own; the test of this module is that each replica equals its solo
-run.
+Everything that differs between replicas has a leading axis: parameters (R, out, in), batches
+(R, B, C, H, W), hyperparameters (R,). An elementwise optimizer then trains each replica exactly as
+it would train the model alone; the tests compare the two.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from torch.nn.utils import parametrize
 
 from reviewlib.train.models import Normalize
 
-# Modules that do the same to every replica, given a batch with one more leading axis.
+# Modules that work unchanged on a batch with one more leading axis.
 BROADCASTING = (nn.Sequential, Normalize, nn.Identity, nn.ReLU, nn.Tanh, nn.GELU, nn.Sigmoid)
 # Where torch keeps a layer's parametrizations.
 CONTAINERS = (nn.ModuleDict, parametrize.ParametrizationList)
@@ -29,10 +28,10 @@ class Dense(nn.Module):
     """R linear layers side by side: (R, B, in) -> (R, B, out)."""
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
-        """Stack the layers' weights, and those of their biases that there are."""
+        """Stack the layers' weights, and their biases if they have any."""
         super().__init__()
-        # (R, out, in) in shape and (R, in, out) in memory, as backward leaves the gradient: else
-        # every step copies it
+        # (R, out, in) in shape but (R, in, out) in memory, like the gradient that backward gives:
+        # with another order in memory, every step would copy the gradient
         weights = torch.stack([original(layer, "weight").detach().mT for layer in layers])
         self.weight = nn.Parameter(weights.mT)
         self.bias = None
@@ -41,19 +40,19 @@ class Dense(nn.Module):
             self.bias = nn.Parameter(torch.stack(biases))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return every replica's layer on its own batch."""
+        """Apply each replica's layer to its own batch."""
         if self.bias is None:
             return torch.bmm(x, self.weight.mT)
         return torch.baddbmm(self.bias, x, self.weight.mT)
 
 
 class Alone:
-    """One model that trains by itself, as the loop sees it."""
+    """One model that trains by itself, with the interface of a `Stack`."""
 
     models_a_batch, may_draw = 1, True
 
     def __init__(self, model: nn.Module) -> None:
-        """Take the model as it is."""
+        """Keep the model, without a copy."""
         self.model = model
 
     def arranged(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,7 +65,7 @@ class Alone:
 
 
 class Stack(nn.Module):
-    """R models as one: x (R, B, C, H, W) -> logits (R, B, classes).
+    """R models as one model: x (R, B, C, H, W) -> logits (R, B, classes).
 
     Parametrizations of a linear layer (masks, say) are stacked with their buffers and must act
     elementwise.
@@ -78,7 +77,7 @@ class Stack(nn.Module):
     models_a_batch, may_draw = 1, False
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
-        """Copy the models' parameters; the models themselves are left alone until `unstacked`."""
+        """Copy the models' parameters; the models stay as they are until `unstacked`."""
         super().__init__()
         if not stackable(models):
             raise ValueError("a stack takes dense nets of one shape; train these models one by one")
@@ -87,7 +86,7 @@ class Stack(nn.Module):
 
     @property
     def model(self) -> nn.Module:
-        """What is trained: the stack itself."""
+        """The module to train: the stack itself."""
         return self
 
     def arranged(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,12 +94,12 @@ class Stack(nn.Module):
         return x, y
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return every replica's logits on its own batch."""
+        """Return each replica's logits on its own batch."""
         return self.net(x)
 
     @torch.no_grad()
     def unstacked(self) -> tuple[nn.Module, ...]:
-        """Return the models that came in, in place, with the stack's parameters."""
+        """Write the stack's parameters back into the original models, and return these."""
         for name, together in self.net.named_parameters():
             for model, own in zip(self.models, together, strict=True):
                 target = model.get_parameter(name)
@@ -119,17 +118,17 @@ def stackable(models: Sequence[nn.Module]) -> bool:
 
 
 def merged(values: Sequence[Any], like: Tensor) -> Any:
-    """Return what R runs have in common: one value, or numbers as a tensor (R,).
+    """Return R values as one: a value that all share, or different numbers as a tensor (R,).
 
     Functions merge if they are the same, or `functools.partial`s of the same one with keywords
     that merge.
 
     Args:
-        values: one a run.
-        like: gives tensors their type and device.
+        values: one per replica.
+        like: a tensor with the type and device of the result.
 
     Raises:
-        ValueError: the values differ and are no numbers.
+        ValueError: the values differ and are not numbers.
     """
     first = values[0]
     if all(value is first or value == first for value in values):
@@ -157,7 +156,7 @@ def original(layer: nn.Linear, name: str) -> Tensor:
 
 
 def side_by_side(modules: Sequence[nn.Module]) -> nn.Module:
-    """Return one module that does what each of the modules does, on a leading axis."""
+    """Return one module that applies each module to its own part of a leading axis."""
     first = modules[0]
     if isinstance(first, nn.Linear):
         dense = Dense(modules)

@@ -1,4 +1,4 @@
-"""Which trainings run side by side as one batched model."""
+"""The choice of trainings that run side by side as one batched model."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from reviewlib.train.replicas import Alone, Stack, merged, stackable
 
 
 def fit_all(trainings: Sequence[Training]) -> list[Fit]:
-    """Train all models in place: as one batched model where they allow it, else one by one.
+    """Train all models in place, as one batched model if possible, else one by one.
 
-    A stack takes dense nets of one shape on equally many examples, whose configurations, losses
-    and optimizers differ in numbers only. The loss then gets x (R, B, C, H, W) and returns (R,),
-    and numbers that differ reach it, and the optimizer, as tensors (R,). Nets of one hidden layer
-    that differ in width too, on the same examples in the same order, are a ragged batch under `sgd`
-    and `adam`. In either nothing may draw from torch's default generator; a draw from the CPU's is
-    an error.
+    A stack takes dense nets of one shape, on equally many examples, whose configurations, losses
+    and optimizers differ only in numbers. The loss then gets x (R, B, C, H, W) and returns (R,);
+    the loss and the optimizer get numbers that differ as tensors (R,). A ragged batch takes nets
+    with one hidden layer of different widths, on the same batches, under `sgd` or `adam`. Neither
+    may draw from torch's default generators; a draw from the CPU's generator raises an error.
 
     Raises:
-        ValueError: as `fit` raises it, or a stacked loss or optimizer drew random numbers.
+        ValueError: see `fit`; or a loss or an optimizer of a stack drew random numbers.
     """
     if len(trainings) > 1 and (shared := _shared(trainings)) is not None:
         models = [training.model for training in trainings]
@@ -37,7 +36,7 @@ def fit_all(trainings: Sequence[Training]) -> list[Fit]:
 
 
 def _shared(trainings: Sequence[Training]) -> Training | None:
-    """Return the training that stands for all of them, None if they differ in more than numbers."""
+    """Return one training for all, numbers merged; None if they differ in more than numbers."""
     configs = [training.config for training in trainings]
     sizes = {(t.train.images.shape, t.train.images.device, t.validation is None) for t in trainings}
     alike = {replace(config, lr=0.0, weight_decay=0.0) for config in configs}
@@ -58,7 +57,7 @@ def _shared(trainings: Sequence[Training]) -> Training | None:
 
 
 def _share_batches(trainings: Sequence[Training]) -> bool:
-    """Return whether these are the widths of some seeds, each seed with the same batches."""
+    """Return whether the models form a ragged batch and all of a seed see the same batches."""
     widths = widths_of([training.model for training in trainings])
     if widths is None:
         return False

@@ -1,4 +1,4 @@
-"""What a training loop notes about its models: scores, divergence, time, memory."""
+"""What a training loop records about its models: scores, divergence, time, memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reviewlib.data import Split
 
 @dataclass
 class Seen:
-    """What was seen of one model; the fields are those of `train.Fit`."""
+    """What was recorded of one model; the fields are those of `train.Fit`."""
 
     curve: list[tuple[int, float]] = field(default_factory=list)
     best: nn.Module | None = None
@@ -28,13 +28,13 @@ class Watch:
     """The observer of one training loop, over one model or a stack of replicas.
 
     Attributes:
-        seen: one entry a model.
-        passes: forward-backward passes over one example so far, of each model.
-        cuda: the GPU to wait for, if the loop runs on one.
+        seen: one entry per model.
+        passes: number of forward-backward passes so far, each over one example, of each model.
+        cuda: the GPU that the loop runs on, in a list; empty on a CPU.
     """
 
     def __init__(self, models: int, device: torch.device) -> None:
-        """Watch that many models on a device."""
+        """Start the clock, for this number of models on a device."""
         self.seen = [Seen() for _ in range(models)]
         self.passes = 0
         self.cuda = [device] if device.type == "cuda" else []
@@ -43,7 +43,7 @@ class Watch:
         self.began = self._clock()
 
     def divergence(self, losses: Tensor) -> bool:
-        """Note which models have a non-finite loss among (steps, models); return whether all."""
+        """Find each model's first non-finite loss, (steps, models); return whether all have one."""
         bad = ~losses.isfinite()
         for seen, any_bad, first in zip(
             self.seen, bad.any(0).tolist(), bad.int().argmax(0).tolist(), strict=True
@@ -55,9 +55,9 @@ class Watch:
     def validation(
         self, step: int, models: Sequence[nn.Module], accuracy: Callable[[int], float]
     ) -> None:
-        """Note the accuracy of every model that has not diverged, and keep the best of each.
+        """Record the accuracy of every model that has not diverged; copy the best of each.
 
-        Scoring is not training: its time is not counted.
+        The time for this does not count as training time.
         """
         paused = self._clock()
         for index, (seen, model) in enumerate(zip(self.seen, models, strict=True)):
@@ -70,7 +70,7 @@ class Watch:
         self.began += self._clock() - paused
 
     def last_update(self, step: int, models: Sequence[nn.Module]) -> None:
-        """Note as diverged the models that the last update made non-finite: no loss shows them."""
+        """Record models that the last update made non-finite as diverged; no loss shows this."""
         for seen, model in zip(self.seen, models, strict=True):
             if seen.diverged_at is None:
                 seen.passes = self.passes
@@ -78,11 +78,11 @@ class Watch:
                     seen.diverged_at = step
 
     def seconds(self) -> float:
-        """Return the seconds a model since the start: of this process, or wall on a GPU."""
+        """Return the seconds per model since the start: CPU time, or wall time on a GPU."""
         return (self._clock() - self.began) / len(self.seen)
 
     def peak_bytes(self) -> int | None:
-        """Return the peak memory a model on the GPU, None on a CPU."""
+        """Return the peak GPU memory per model, None on a CPU."""
         if not self.cuda:
             return None
         return torch.cuda.max_memory_allocated(self.cuda[0]) // len(self.seen)

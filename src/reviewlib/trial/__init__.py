@@ -1,1 +1,1 @@
-"""The trial: what a study declares, its runs, its search, and what maps over them."""
+"""The experiment: what a study declares, its runs, its search, and the engines that run them."""

@@ -1,4 +1,4 @@
-"""What is compared, over what it is searched, and where: arms, hyperparameters and conditions."""
+"""Arms, the hyperparameters they are tuned over, and the conditions they are run in."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Hyperparameter:
     log: bool = True
 
     def at(self, u: float) -> float:
-        """Return the value at u in [0, 1] of the range, to four significant digits."""
+        """Return the value at position u in [0, 1] of the range, to four significant digits."""
         if self.log:
             value = self.low * (self.high / self.low) ** u
         else:
@@ -38,17 +38,17 @@ class Hyperparameter:
 
 @dataclass(frozen=True)
 class Condition:
-    """One setting of the experiment that arms are run in.
+    """A condition of the experiment, in which arms are run and compared.
 
     Attributes:
         name: identifier in the records.
-        label: what the page calls it.
-        label_noise: share of the labels, of training and validation images, that are wrong.
-        fixed: what it holds at a value for all arms (a width, say), besides the arms' own settings.
-        step_multiple: the steps of every arm here, as a multiple.
-        stack: how many runs of an arm are trained as one batched model here, at most.
-        ragged: conditions of the same name here, whose nets differ in width only, are trained as
-            one batch of all widths; empty for a condition by itself.
+        label: name on the page.
+        label_noise: fraction of the training and validation labels that are wrong.
+        fixed: settings that it fixes for all arms, for example a width.
+        step_multiple: factor on the steps of every arm.
+        stack: largest number of runs of an arm that are trained as one batched model.
+        ragged: name that conditions share if their nets differ only in width and are trained as one
+            batch; empty if this condition has its own batches.
     """
 
     name: str
@@ -62,25 +62,25 @@ class Condition:
 
 @dataclass(frozen=True)
 class Arm(Operand):
-    """One thing compared.
+    """One of the procedures that a study compares.
 
     Attributes:
         name: identifier in the records.
-        label: what the page calls it.
+        label: name on the page.
         role: one of ROLES.
-        search: the hyperparameters it is tuned over, by name.
-        note: why it is there, one sentence.
-        train: a generator function of a run's `Inputs`: it yields a training or a solution, or
-            several that are replicates of each other, and gets back what came out (see
+        search: names of the hyperparameters it is tuned over.
+        note: why the study has it, in one sentence.
+        train: a generator function of a run's `Inputs`. It yields a training, a solution, or a list
+            of them as replicates, and receives the fit or the list of fits (see
             `procedures.complete`).
-        fixed: hyperparameters that it holds at a value.
-        step_multiple: its steps, as a multiple of the preset's.
-        train_fraction: of the preset's training images that it is given, in (0, 1].
-        search_seed: 0 for the study's search sequence. An arm with another number is tuned over
-            other points, with its own initializations and batch orders: an A/A control.
+        fixed: hyperparameters that it fixes, with their values.
+        step_multiple: factor on the preset's steps.
+        train_fraction: fraction of the preset's training images that it gets, in (0, 1].
+        search_seed: 0 for the study's search sequence. Another number gives other search points,
+            initializations and batch orders, as an A/A control needs.
         stochastic: whether its training draws random numbers (views, dropout, random directions);
             each of its runs then trains by itself.
-        conditions: where it is run, given as conditions or their names; empty for all.
+        conditions: the conditions it is run in, or their names; empty for all.
     """
 
     name: str
@@ -109,10 +109,10 @@ class Arm(Operand):
 
     @property
     def terms(self) -> tuple[tuple[float, str, None]]:
-        """What it stands for in a contrast."""
+        """The arm as a term of a contrast, with weight 1 and no condition yet."""
         return ((1, self.name, None),)
 
 
 def names_of(things: tuple[Any, ...]) -> tuple[str, ...]:
-    """Return the names of things that are given as they are or by name."""
+    """Return the names of arms or conditions, each given as an object or by name."""
     return tuple(thing if isinstance(thing, str) else thing.name for thing in things)

@@ -1,6 +1,6 @@
-"""Finished runs are kept in the user's cache, so that an interrupted study goes on where it was.
+"""The cache of finished runs, from which an interrupted study continues.
 
-A kept run is used again only while the code still has the arm's fingerprint.
+A cached run is used only as long as the code still gives the arm's fingerprint.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reviewlib.trial.fingerprints import fingerprint
 from reviewlib.trial.runs import Fingerprint, Row, Run, perform, stacks
 from reviewlib.trial.study import Study
 
-# What the cache adds to a row, which identifies nothing.
+# Fields that the cache adds to a row; they do not identify the run.
 ORIGIN = ("test", "computed", "commit", "device", "from_cache")
 Progress = Callable[[Row], None]
 
@@ -36,21 +36,21 @@ def map_runs(
     fingerprints: Mapping[str, Fingerprint] | None = None,
     progress: Progress | None = None,
 ) -> list[Row]:
-    """Return the rows of all runs, in order; stacks whose runs are in the cache are not repeated.
+    """Return the rows of all runs, in order; stacks that are entirely in the cache are not rerun.
 
     Args:
-        study: whose runs they are.
-        runs: what to do.
-        device: where each run trains.
-        engine: what maps over the stacks (see `engines`).
-        jobs: how many at once.
-        stamp: fields added to every new row (the digest of the test).
-        fingerprints: of every arm, where they are known already.
+        study: the study that the runs belong to.
+        runs: the runs to do.
+        device: the device that each run trains on.
+        engine: the engine that maps over the stacks (see `engines`).
+        jobs: number of stacks at once.
+        stamp: fields added to every new row, such as the digest of the test.
+        fingerprints: the fingerprint of every arm, if known already.
         progress: called with each row as it becomes known.
 
     Raises:
-        OSError: the cache cannot be written, which is tried before anything is trained; what was
-            finished before stays there.
+        OSError: the cache cannot be written. This is checked before any training and at every
+            finished stack; the runs before it stay in the cache.
     """
     cache = folder_of(study)
     checksums = {name: data.load(name).checksum for name in {run.preset.data for run in runs}}
@@ -82,10 +82,10 @@ def map_runs(
 
 
 def folder_of(study: Study) -> Path:
-    """Return where the study's finished runs are kept, after trying to write there.
+    """Return the folder of the study's finished runs, after checking that it is writable.
 
     Raises:
-        OSError: it cannot be written or is full.
+        OSError: the folder cannot be written or is full.
     """
     folder = storage.cache_folder("runs", study.name)
     remedy = "free some space or point XDG_CACHE_HOME elsewhere"
@@ -95,7 +95,7 @@ def folder_of(study: Study) -> Path:
 
 
 def _read(path: Path) -> Row | None:
-    """Return a cached row, or None; what is no row is dropped with a warning."""
+    """Return a cached row, or None; delete an invalid entry with a warning."""
     try:
         row = json.loads(path.read_text())
         return row | {"from_cache": True, "seed": row["seed"], "accuracy": row["accuracy"]}
@@ -115,8 +115,8 @@ def _keep(path: Path, row: Row) -> None:
         storage.write(path, json.dumps(row))
     except OSError as error:
         raise OSError(
-            f"a finished run could not be kept in {path.parent}: {error}; the runs before it are "
-            "safe there: free some space and start again"
+            f"cannot save a finished run in {path.parent}: {error}; earlier runs are safe there: "
+            "free some space and start again"
         ) from error
 
 

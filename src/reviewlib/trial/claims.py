@@ -1,4 +1,4 @@
-"""What a study claims, and the test that each claim is put to, as frozen data."""
+"""Claims and their tests, as frozen data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ NOTHING = Contrast()
 
 @dataclass(frozen=True)
 class Reported:
-    """A number as the paper gives it."""
+    """A number that the paper reports.
+
+    Attributes:
+        text: the number with its context, in words.
+        where: where the paper gives it.
+        runs: number of runs behind it, None if the paper does not say.
+        interval: whether the paper gives an interval.
+    """
 
     text: str
     where: str
@@ -23,7 +30,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper and the test it is put to.
+    """A claim of the paper and its test.
 
     Attributes:
         name: identifier.
@@ -34,13 +41,13 @@ class Claim:
         metric: a column of the records.
         better: which direction of the metric is better.
         contrast: what is compared; weights sum to 0.
-        scale: of the contrast: a difference, or a difference of logarithms.
+        scale: scale of the contrast: a difference, or a difference of logarithms.
         margin: smallest effect that would matter, on that scale.
         margin_reason: why this margin, where it is not the protocol's default.
         reported: the paper's numbers.
         control: for "no loss", the contrast that must show a loss.
         why: for "out of scope", the reason.
-        shifted: whether it is about another distribution than the training images'.
+        shifted: whether its test images have another distribution than the training images.
     """
 
     name: str
@@ -61,17 +68,19 @@ class Claim:
 
     @property
     def measure(self) -> tuple[str, str]:
-        """What the contrast is measured in: metric and scale."""
+        """The metric and the scale of the contrast."""
         return self.metric, self.scale
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a claim that could not be tested as declared."""
+        """Raise ValueError for a claim that cannot be tested as declared."""
         if self.kind == "out of scope":
             if not self.why or self.primary:
-                raise ValueError(f"claim {self.name} is out of scope: say why, and not primary")
+                raise ValueError(
+                    f"claim {self.name} is out of scope: it needs a reason and must not be primary"
+                )
             return
         self.contrast.require_comparison(f"claim {self.name}")
         if not self.margin > 0:
             raise ValueError(f"claim {self.name} needs a margin above 0, got {self.margin}")
         if self.kind == "no loss" and self.primary and not self.control:
-            raise ValueError(f"claim {self.name} says 'no loss': it needs a control that loses")
+            raise ValueError(f"claim {self.name} says 'no loss': it needs a control with a loss")

@@ -13,7 +13,7 @@ Term = tuple[float, str, str]  # weight, arm, condition
 
 
 class Operand:
-    """What contrasts are made from; a subclass says by `terms` what it stands for."""
+    """Base class of what can be added and weighted into contrasts; a subclass has `terms`."""
 
     terms: tuple[tuple[float, str, str | None], ...]
 
@@ -33,10 +33,10 @@ class Operand:
         """Return the contrast in a condition.
 
         Raises:
-            ValueError: a part of it has a condition already.
+            ValueError: a term has a condition already.
         """
         if taken := [name for _, _, name in self.terms if name is not None]:
-            raise ValueError(f"a contrast has one condition a term, got {taken[0]} already")
+            raise ValueError(f"a term must have one condition, and has {taken[0]} already")
         return Contrast(tuple((weight, arm, condition.name) for weight, arm, _ in self.terms))
 
 
@@ -60,25 +60,25 @@ class Contrast(Operand):
             raise ValueError(f"{of} needs a contrast whose weights sum to 0, got {self.terms}")
         if bare := [arm for _, arm, condition in self.terms if condition is None]:
             raise ValueError(
-                f"{of} compares {bare[0]} nowhere: write ({bare[0]} - ...) @ CONDITION"
+                f"{of} compares {bare[0]} in no condition: write ({bare[0]} - ...) @ CONDITION"
             )
 
 
 def two_by_two(
     neither: Operand, first: Operand, second: Operand, both: Operand, condition: Condition
 ) -> dict[str, Contrast]:
-    """Return the contrasts of two methods' 2x2: either's main effect, and their interaction.
+    """Return the contrasts of a 2x2 design of two methods: main effects and interaction.
 
-    A main effect is the method's gain, averaged over without and with the other method. The
-    interaction is the gain of one added last minus its gain alone: positive if they help each
-    other.
+    A main effect is a method's gain, averaged over runs without and with the other method. The
+    interaction is a method's gain on top of the other one minus its gain alone: positive if they
+    help each other.
 
     Args:
         neither: the arm with neither method.
         first: the arm with the first method alone.
         second: the arm with the second method alone.
         both: the arm with both.
-        condition: where.
+        condition: the condition of all four arms.
     """
     without, on_top = first - neither, both - second
     return {

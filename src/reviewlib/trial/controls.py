@@ -1,4 +1,4 @@
-"""Controls on ourselves: comparisons whose truth is known, judged by the same rule as claims."""
+"""Controls of the experiment: comparisons with a known answer, judged like claims."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ QUARTER = 0.25
 def standard_controls(baseline: Arm, conditions: Sequence[Condition] = ()) -> tuple[Arm, Arm]:
     """Return the two control arms of every study.
 
-    The A/A control is the baseline again, with other search points, initializations and batch
-    orders: the luck of tuning. The positive control is the baseline with a quarter of its images:
-    a loss that must be found.
+    The A/A control repeats the baseline with other search points, initializations and batch orders:
+    any difference is luck. The positive control is the baseline with a quarter of its images: the
+    experiment must find this loss.
 
     Args:
-        baseline: what they repeat.
-        conditions: where they are run; the baseline's own by default.
+        baseline: the arm that they repeat.
+        conditions: the conditions they are run in; the baseline's by default.
     """
     control = replace(baseline, role="control", conditions=conditions or baseline.conditions)
     return (

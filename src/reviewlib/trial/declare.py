@@ -1,4 +1,4 @@
-"""What authors declare a study with: one import has the words of a study.py."""
+"""Everything that a study.py needs to declare a study, in one import."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 LOOKS = 10  # a training is scored on validation images after every tenth of its steps
-# What presets share; a paper's own sizes come on top.
+# The sizes that all studies share; a paper adds or overrides sizes.
 SIZES: Mapping[str, Mapping[str, Any]] = {
     "quick": {
         "data": "fashion-mnist-subset",
@@ -80,7 +80,7 @@ def gain(
 def no_loss(
     name: str, contrast: Contrast, statement: str, where: str, *, control: Contrast, **fields: Any
 ) -> Claim:
-    """Return the claim that a contrast is not below its margin, where the control's is."""
+    """Return the claim that a contrast loses less than the margin; the control shows a loss."""
     return Claim(name, statement, where, "no loss", contrast=contrast, control=control, **fields)
 
 
@@ -92,11 +92,11 @@ def out_of_scope(
 
 
 def presets(*, quick: Mapping[str, Any], **others: Mapping[str, Any]) -> tuple[Preset, ...]:
-    """Return the presets of a study: its own sizes on top of those that all studies share.
+    """Return the presets of a study: the shared SIZES with the study's own on top.
 
     Args:
         quick: fields of `Preset` that differ from SIZES.
-        others: the same of `laptop` and `gpu`.
+        others: the same for `laptop` and `gpu`.
     """
     return tuple(
         Preset(name=name, **{**SIZES[name], **sizes})
@@ -114,18 +114,18 @@ def training(
     order: int | None = None,
     **config: Any,
 ) -> Training:
-    """Return a training of a run, with what its settings and preset say unless told otherwise.
+    """Return a training of a run; what is not given comes from the run's settings and preset.
 
     Args:
-        run: what the arm was given.
+        run: the inputs of the run.
         model: the run's own net by default.
         train: the run's training images by default.
         loss: maps (model, x, y) to a scalar.
         optimizer: maps (model, config) to an optimizer.
-        order: the seed of another batch order than the run's own, for a training on the way
-            (`next(run.orders)`); it is not scored before its end.
-        config: fields of `Config` that differ from the recipe: the run's steps and batch size,
-            its lr, its weight_decay if it has one, and ten looks at the validation images.
+        order: seed of the batch order; the run's own by default. An intermediate training takes
+            another one, `next(run.orders)`, and is scored at its end only.
+        config: fields of `Config` that differ from the defaults: the run's steps and batch size,
+            its lr, its weight_decay if it has one, and ten evaluations on validation images.
     """
     steps = config.setdefault("steps", run.steps)
     config.setdefault("batch_size", run.preset.batch_size)

@@ -1,7 +1,6 @@
 """Mapping a function over tasks: in this process, in processes of this machine, or on a cluster.
 
-Processes are joblib's; many machines are Ray's tasks, retries and resources. Nothing here knows
-what a task is: an argument tuple goes out, a result comes back.
+Joblib runs the processes, Ray runs the cluster. A task is a tuple of arguments, of any kind.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ import joblib
 from reviewlib import sources
 
 ENGINES = ("local", "processes", "ray")
-# How often a task is started again after its worker or machine died.
+# How often a task is restarted after its worker or machine has died.
 RETRIES = 3
 
 
 class WorkerError(RuntimeError):
-    """A worker was lost, or is not one that may be used; the task itself raised nothing."""
+    """A worker died or cannot be used; the task itself did not raise."""
 
 
 def map_tasks(
@@ -40,26 +39,28 @@ def map_tasks(
 ) -> Iterator[tuple[int, Any]]:
     """Yield (index, function(*tasks[index])) as they finish, in any order.
 
-    A task is not started again when it raises: its exception ends the iteration with a note that
-    names the task, and the tasks in flight are cancelled, as they are when the iterator is closed.
+    A task that raises is not restarted: its exception ends the iteration, with a note that names
+    the task. Running tasks are then cancelled, and also when the iterator is closed.
 
     With "ray" the tasks run on the cluster that RAY_ADDRESS names ("auto" is the one on this
-    machine), or else on one of `jobs` CPUs that is started here and ends with the iteration. A
+    machine). Without this variable, a local cluster of `jobs` CPUs runs until the iteration ends. A
     session that the caller has opened with `ray.init` is used and left open.
 
     Args:
-        function: pure in its arguments; it and they are pickled, except by "local".
+        function: a pure function; it and its arguments are pickled, except by "local".
         tasks: the arguments of every call.
-        engine: "local" is this process, in order; "processes" and "ray" use one thread a task.
-        jobs: at most so many tasks at once.
-        gpus: what a task takes of a GPU on a Ray cluster; other engines leave GPUs to the function.
+        engine: "local" runs the tasks in this process, in order; "processes" and "ray" give each
+            task one thread.
+        jobs: largest number of tasks at once.
+        gpus: GPUs per task on a Ray cluster; the other engines ignore this.
 
     Raises:
-        ValueError: an unknown engine, fewer than one job, or more than the Ray cluster has.
+        ValueError: the engine is unknown, `jobs` is below 1, or the Ray cluster lacks the CPU or
+            the GPUs of a task.
         ImportError: Ray is not installed.
         ConnectionError: no Ray cluster answers at RAY_ADDRESS.
-        WorkerError: a worker died again and again, cannot import the function, or has another
-            version of this package.
+        WorkerError: a worker died repeatedly, cannot import the function, or has another version of
+            this package.
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
@@ -88,7 +89,7 @@ def _processes(
     function: Callable[..., Any], tasks: Sequence[tuple], jobs: int
 ) -> Iterator[tuple[int, Any]]:
     with joblib.parallel_config("loky", inner_max_num_threads=1):
-        # Batches would lose what was finished in them when a later task of theirs raises.
+        # In a larger batch, a task that raises would lose the results of the tasks before it.
         parallel = joblib.Parallel(jobs, return_as="generator_unordered", batch_size=1)
     results = parallel(joblib.delayed(_call)(*call) for call in _calls(function, tasks))
     try:
@@ -119,8 +120,8 @@ def _on_ray(
 ) -> Iterator[tuple[int, Any]]:
     with _session(ray, jobs):
         _check_resources(ray, gpus)
-        # Left to itself, Ray starts a new process for each GPU task, which would import torch and
-        # read the data again.
+        # max_calls=0: by default, Ray starts a new process for each GPU task, which would import
+        # torch and read the data again.
         remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES, max_calls=0)(
             _call_there
         )
@@ -146,7 +147,7 @@ def _on_ray(
 
 @contextmanager
 def _session(ray: ModuleType, jobs: int) -> Iterator[None]:
-    """Connect to the cluster of RAY_ADDRESS, or start one; end what was begun here."""
+    """Connect to the cluster at RAY_ADDRESS or start one; disconnect or stop it at the end."""
     if ray.is_initialized():
         yield
         return
@@ -161,7 +162,7 @@ def _session(ray: ModuleType, jobs: int) -> Iterator[None]:
         )
     except (ConnectionError, ray.exceptions.RayError) as error:
         raise ConnectionError(
-            f"no Ray cluster lets us in at RAY_ADDRESS={address}: start one with `ray start "
+            f"cannot connect to a Ray cluster at RAY_ADDRESS={address}: start one with `ray start "
             "--head`, and give this process the RAY_AUTH_MODE and the token of the cluster"
         ) from error
     try:
@@ -171,7 +172,7 @@ def _session(ray: ModuleType, jobs: int) -> Iterator[None]:
 
 
 def _check_resources(ray: ModuleType, gpus: float) -> None:
-    """Raise ValueError for a task that would wait forever."""
+    """Raise ValueError if a task would wait forever for a CPU or a GPU."""
     there = ray.cluster_resources()
     for name, asked in (("CPU", 1), ("GPU", gpus)):
         if there.get(name, 0) < asked:
@@ -182,7 +183,7 @@ def _check_resources(ray: ModuleType, gpus: float) -> None:
 
 
 def _stored_once(ray: ModuleType, calls: Sequence[tuple]) -> list[tuple]:
-    """Return the calls with each argument that is one object in all of them put in Ray's store."""
+    """Return the calls, with arguments that all of them share put into Ray's store once."""
     shared = {
         position: ray.put(column[0])
         for position, column in enumerate(zip(*calls, strict=False))
@@ -194,12 +195,12 @@ def _stored_once(ray: ModuleType, calls: Sequence[tuple]) -> list[tuple]:
     ]
 
 
-# Of the package's code; a worker takes it once, and need not import torch for it.
+# The hash of the package's code; a worker computes it once, without importing torch.
 _source = functools.cache(sources.source_hash)
 
 
 def _call_there(source: str, *call: Any) -> tuple[int, Any]:
-    """Call on a worker, if it has the package that the driver has: other code, other records."""
+    """Call on a worker; raise WorkerError if its code is not the driver's."""
     if _source() != source:
         raise WorkerError(
             f"a worker has reviewlib {_source()}, the driver has {source}: "
@@ -216,4 +217,4 @@ def _result(ray: ModuleType, reference: Any, index: int) -> tuple[int, Any]:
         if not isinstance(cause, ray.exceptions.RayError):
             raise cause from error
         reason = str(cause).strip().split("\n")[0]
-        raise WorkerError(f"task {index} did not come back from Ray: {reason}") from error
+        raise WorkerError(f"task {index} failed on Ray: {reason}") from error

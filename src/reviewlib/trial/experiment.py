@@ -15,13 +15,13 @@ from reviewlib.trial.study import Preset, Study
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out of a study.
+    """The results of a study at a preset.
 
     Attributes:
-        trials: one row a trial (see `search.tune`).
-        rows: one row a final run, with what the cache added (`cache.ORIGIN`).
-        floor: one row a seed and condition: accuracy of scikit-learn's logistic regression.
-        fingerprints: of every arm.
+        trials: one row per trial (see `search.tune`).
+        rows: one row per final run, with the fields that the cache adds (`cache.ORIGIN`).
+        floor: one row per seed and condition: accuracy of scikit-learn's logistic regression.
+        fingerprints: the fingerprint of every arm.
     """
 
     trials: pd.DataFrame
@@ -40,24 +40,24 @@ def run(
     stamp: Mapping[str, str] | None = None,
     **how: object,
 ) -> Outcome:
-    """Tune every arm, run the final seeds, and return what came out.
+    """Tune every arm, run the final seeds, and return the results.
 
-    The digest of what defines the test is stamped on every final run as it is made: runs whose
-    test was changed afterwards carry the old stamp.
+    Every new final run is stamped with the digest of what defines its test. If the test changes
+    later, the run keeps the old stamp.
 
     Args:
-        study: what to run.
-        preset: at which sizes.
-        arms: names of those to run; empty for all of the preset's.
-        settings: trials of another preset, whose choice the final runs take over; by default each
-            arm takes its own.
-        with_floor: whether logistic regression is fitted too.
+        study: the study to run.
+        preset: its sizes.
+        arms: names of the arms to run; empty for all of the preset's.
+        settings: trials of another preset; the final runs use the settings chosen there. By
+            default, each arm uses the settings chosen in its own trials.
+        with_floor: whether to fit logistic regression too.
         stamp: fields added to every new row.
         how: device, engine, jobs and progress of `cache.map_runs`.
 
     Raises:
-        OSError: the cache cannot be written; before anything is run.
-        ValueError: the settings lack an arm or a condition; before anything is run.
+        OSError: the cache cannot be written; checked first.
+        ValueError: the settings lack an arm or a condition; checked first.
     """
     cache.folder_of(study)
     places = [
@@ -97,7 +97,7 @@ def run(
 
 
 def count_runs(study: Study, preset: Preset) -> int:
-    """Return how many runs a study consists of at a preset."""
+    """Return the number of runs of a study at a preset."""
     return sum(
         len(search.trials_of(study, arm, preset.trials)) * preset.tuning_seeds + preset.seeds
         for condition in study.conditions_of(preset)

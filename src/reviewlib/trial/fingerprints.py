@@ -1,4 +1,4 @@
-"""Fingerprints: what tiny runs of an arm give, which tells whether its arithmetic has changed."""
+"""Fingerprints: the results of tiny runs of an arm, which show a change of its arithmetic."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from reviewlib.trial.arms import Arm
 from reviewlib.trial.runs import Fingerprint, Run, one_thread, stacks, trained
 from reviewlib.trial.study import Preset, Study
 
-# A fingerprint is the losses of this many steps, and the scores after them.
+# The sizes of the tiny runs.
 TINY = Preset("fingerprint", "fashion-mnist-subset", 14, 400, 200, 50, 20, 1, 1, 1)
 
 
 def test_digest(study: Study, preset: Preset) -> str:
-    """Return the digest of what defines the test: it is stamped on every final run as it is made.
+    """Return the digest of what defines the test, which is stamped on every new final run.
 
-    That is the primary claims and the controls, their arms, ranges and conditions, the sizes and
-    the folds. Words define nothing; exploratory claims and their arms are not covered.
+    It covers the primary claims and the controls, their arms, ranges and conditions, the sizes and
+    the folds. It does not cover texts, nor exploratory claims and their arms.
     """
     claims = (*study.primary, *study.controls)
     terms = [term for claim in claims for term in (*claim.contrast, *claim.control)]
@@ -44,10 +44,10 @@ def test_digest(study: Study, preset: Preset) -> str:
 
 
 def fingerprint(study: Study, arm: Arm) -> Fingerprint:
-    """Return the arm's fingerprint: replayed, or as this code gave it on this machine before.
+    """Return the arm's fingerprint, replayed or from the user's cache.
 
-    The user's cache keeps that of a paper of this package until a file that its study rests on, or
-    torch, changes. Any other study, such as one with changed fields, is replayed.
+    The cache keeps the fingerprints of this package's papers until torch or a file that the study
+    depends on changes. Any other study, such as a changed copy, is always replayed.
     """
     if study.name not in papers.found() or papers.find(study.name) is not study:
         return replay(study, arm)
@@ -57,18 +57,18 @@ def fingerprint(study: Study, arm: Arm) -> Fingerprint:
     with contextlib.suppress(OSError, ValueError):
         return json.loads(path.read_text(encoding="utf8"))
     replayed = replay(study, arm)
-    with contextlib.suppress(OSError):  # it is only slower without
+    with contextlib.suppress(OSError):  # without the cache it is only slower
         storage.write(path, json.dumps(replayed))
     return replayed
 
 
 def replay(study: Study, arm: Arm) -> Fingerprint:
-    """Return, for every condition of the arm, its last losses and scores in tiny runs on the CPU.
+    """Return the losses of the last training and the scores of tiny runs, for each condition.
 
-    Two runs, on two seeds, trained as the study tunes them, so that a stack is covered: with every
-    hyperparameter at the middle of its range, and at a quarter. Final runs share their settings and
-    so take torch's own optimizer; tests hold that path to this one. Images are from the shipped
-    subset.
+    Each condition has two runs on two seeds: with every hyperparameter at the middle of its range,
+    and at a quarter. They are tuning runs, so a stack with different settings is covered. Final
+    runs share their settings and so use torch's own optimizer; tests compare the two paths. All
+    runs are on the CPU, with images from the shipped subset.
     """
     searched = [each for each in study.hyperparameters if each.name in arm.search]
     tiny = [

@@ -16,8 +16,9 @@ PENALTIES = (1e-3, 1e-2, 1e-1)
 def floor(study: Study, preset: Preset) -> pd.DataFrame:
     """Return the floor's accuracy in every condition and on every final seed.
 
-    Same training subset, labels and test fold as every arm of the seed; its regularization `C` is
-    chosen on the seed's validation subset. Conditions with the same label noise share their floor.
+    It uses the training subset, labels and test fold that every arm gets on this seed, and chooses
+    its regularization `C` on the validation subset. Conditions with the same label noise share
+    their floor.
     """
     dataset = data.load(preset.data)
     conditions = study.conditions_of(preset)
@@ -38,7 +39,7 @@ def floor(study: Study, preset: Preset) -> pd.DataFrame:
 def _accuracy(
     dataset: data.Dataset, preset: Preset, condition: Condition, index: int, seed: int
 ) -> float:
-    """Return the floor of one seed, on its fold of the test set."""
+    """Return the floor's accuracy on one seed's fold of the test set."""
     from sklearn.linear_model import LogisticRegression
 
     sample = draw(dataset.development, preset, condition, seed)

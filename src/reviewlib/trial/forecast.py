@@ -24,7 +24,7 @@ class Cost(NamedTuple):
 
 
 def lines(study: Study, device: str = "cpu") -> Iterator[str]:
-    """Yield a line an arm as it has run at the sizes of `quick`, then a forecast a preset."""
+    """Yield a line per arm and condition at the sizes of `quick`, then a forecast per preset."""
     quick = replace(study.preset("quick"), conditions=(), arms=(), settings_from=None)
     longer = replace(quick, steps=quick.steps + max(quick.steps, MORE_STEPS))
     costs: dict[tuple[str, str], Cost] = {}
@@ -36,10 +36,10 @@ def lines(study: Study, device: str = "cpu") -> Iterator[str]:
             step = max(more, 0) / (longer.steps - quick.steps)
             costs[arm.name, condition.name] = Cost(max(took - step * quick.steps, 0), step)
             scores = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
-            gone = sum(row["diverged_at"] is not None for row in rows)
+            diverged = sum(row["diverged_at"] is not None for row in rows)
             yield (
                 f"{condition.name}, {arm.name}: validation accuracy {scores}; {took:.2f} s a run"
-                + (f"; {gone} diverged" if gone else "")
+                + (f"; {diverged} diverged" if diverged else "")
             )
     for preset in study.presets:
         total = _forecast(study, preset, quick, costs)
@@ -63,7 +63,7 @@ def _seconds(rows: list[Row]) -> float:
 def _forecast(
     study: Study, preset: Preset, quick: Preset, costs: dict[tuple[str, str], Cost]
 ) -> float:
-    """Return the CPU-seconds of a preset; a step costs by its examples and their pixels."""
+    """Return the CPU-seconds of a preset; the cost of a step scales with examples and pixels."""
     size = preset.batch_size / quick.batch_size * (preset.image_size / quick.image_size) ** 2
     total = 0.0
     for condition in study.conditions_of(preset):

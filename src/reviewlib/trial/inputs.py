@@ -1,4 +1,4 @@
-"""What one run's training is made from: settings, images, sizes and randomness."""
+"""The inputs of one run: its settings, images, sizes and randomness."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reviewlib.train import initialized
 from reviewlib.trial.arms import Arm, Condition
 from reviewlib.trial.study import Preset
 
-# Batch orders of trainings on the way, and further nets of a run, have seeds this far apart.
+# The seeds of a run's further batch orders and further nets are this far apart.
 ORDERS_APART = 10**7
 
 
@@ -30,15 +30,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What an arm's `train` is given: `run["lr"]` is a setting of the run.
+    """The argument of an arm's `train`: `run["lr"]` is a setting of the run.
 
     Attributes:
-        arm: whose run it is.
-        condition: where.
-        preset: at which sizes.
-        settings: what the arm and the condition hold fixed, and what the search chose.
-        sample: the run's images.
-        seed: owner of all randomness of the run.
+        arm: the arm of the run.
+        condition: the condition of the run.
+        preset: the sizes of the run.
+        settings: the settings that the arm and the condition fix, and those from the search.
+        sample: the images of the run.
+        seed: source of all randomness of the run.
         make_net: the study's `net`.
     """
 
@@ -59,7 +59,7 @@ class Inputs:
         return name in self.settings
 
     def get(self, name: str, default: float) -> float:
-        """Return a setting, or the default where the run has none of this name."""
+        """Return a setting, or the default if the run has none of this name."""
         return self.settings.get(name, default)
 
     @property
@@ -68,7 +68,7 @@ class Inputs:
         return round(self.preset.steps * self.arm.step_multiple * self.condition.step_multiple)
 
     def net(self, number: int = 0) -> nn.Module:
-        """Return the run's net, newly initialized from the seed; another for each number."""
+        """Return a new net, initialized from the run's seed; each number gives another one."""
         return self.initialized(lambda: self.make_net(self), number)
 
     def initialized(self, make: Callable[[], nn.Module], number: int = 0) -> nn.Module:
@@ -78,7 +78,7 @@ class Inputs:
 
     @cached_property
     def orders(self) -> Iterator[int]:
-        """Seeds of batch orders for trainings on the way, each another one than the run's own."""
+        """Seeds of batch orders for intermediate trainings, all different from the run's own."""
         return itertools.count(self.seed + ORDERS_APART, ORDERS_APART)
 
     def stream(self) -> torch.Generator:

@@ -1,4 +1,4 @@
-"""A study at other sizes, or on other data than its own."""
+"""A study with another number of seeds, or on another data set."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import replace
 from reviewlib import data
 from reviewlib.trial.study import Preset, Study
 
-# What a preset needs of another data set: batches of training images (an arm may be given a quarter
-# of them), batches of validation images, and test images for every final seed.
+# What a preset needs of another data set, at least: batches of training images (an arm may get only
+# a quarter of them), batches of validation images, and test images per final seed.
 TRAINING_BATCHES, VALIDATION_BATCHES, TEST_FOLD = 4, 1, 10
 
 
@@ -17,7 +17,7 @@ def resize(preset: Preset, seeds: int | None = None, name: str | None = None) ->
     """Return the preset with another number of final seeds or on another data set.
 
     Raises:
-        ValueError: fewer than two seeds, which no interval can be made of.
+        ValueError: there are fewer than two seeds, too few for an interval.
         DataError: the data set cannot be read, or is too small.
     """
     if seeds is not None and seeds < 2:
@@ -27,7 +27,7 @@ def resize(preset: Preset, seeds: int | None = None, name: str | None = None) ->
 
 
 def study_on(study: Study, dataset: data.Dataset) -> Study:
-    """Return the study on another data set, its presets resized; those too large are left out."""
+    """Return the study on another data set, without the presets that are too large for it."""
     fitted = []
     for preset in study.presets:
         with contextlib.suppress(data.DataError):
@@ -36,7 +36,7 @@ def study_on(study: Study, dataset: data.Dataset) -> Study:
 
 
 def _fitted(preset: Preset, dataset: data.Dataset) -> Preset:
-    """Return the preset on another data set, no larger than the data; it tunes for itself there."""
+    """Return the preset on another data set, with sizes that fit it, and with its own tuning."""
     train, validation = dataset.development.train, dataset.development.validation
     batch = preset.batch_size
     needed = {

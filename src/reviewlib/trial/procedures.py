@@ -1,4 +1,4 @@
-"""Driving runs side by side: what a run trains next may depend on what came out before."""
+"""Driving runs side by side: the next training of a run may depend on its last fit."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Procedure = Iterator[Yielded]
 
 
 def complete(procedures: Sequence[Procedure]) -> list[list[Fit]]:
-    """Return the last fits of each procedure: one, or one a replicate.
+    """Run all procedures to their ends; return the last fits of each, one or one per replicate.
 
-    A procedure is a generator: it yields a training or a solution, or a list of replicates, and is
-    sent the fit, or the list of fits. What several procedures yield at the same time trains
-    together where `fit_all` can. Passes are counted from a procedure's start, and the seconds of
-    all of it are shared evenly among its last fits. It ends where a fit diverges.
+    A procedure is a generator. It yields a training, a solution, or a list of them as replicates,
+    and receives the fit or the list of fits. Trainings that several procedures yield in the same
+    round run together if `fit_all` can stack them. A procedure also ends when a fit diverges. Its
+    passes count from its start; all its seconds are divided evenly among its last fits.
     """
     last: list[list[Fit]] = [[] for _ in procedures]
     passes, seconds = [0] * len(procedures), [0.0] * len(procedures)
@@ -28,14 +28,14 @@ def complete(procedures: Sequence[Procedure]) -> list[list[Fit]]:
     while asked:
         wanted = [(run, one) for run, yielded in asked.items() for one in _listed(yielded)]
         fits = zip(wanted, _carried_out([one for _, one in wanted]), strict=True)
-        came: dict[int, list[Fit]] = {run: [] for run in asked}
+        results: dict[int, list[Fit]] = {run: [] for run in asked}
         for (run, _), fit in fits:
-            came[run].append(replace(fit, passes=passes[run] + fit.passes))
+            results[run].append(replace(fit, passes=passes[run] + fit.passes))
             seconds[run] += fit.seconds
         for run in list(asked):
-            last[run] = came[run]
-            passes[run] = sum(fit.passes for fit in came[run]) // len(came[run])
-            following = _following(procedures[run], asked.pop(run), came[run])
+            last[run] = results[run]
+            passes[run] = sum(fit.passes for fit in results[run]) // len(results[run])
+            following = _following(procedures[run], asked.pop(run), results[run])
             if following is not None:
                 asked[run] = following
     return [
@@ -58,7 +58,7 @@ def _listed(yielded: Yielded) -> list[Training | Solution]:
 
 
 def _following(procedure: Procedure, asked: Yielded, fits: list[Fit]) -> Yielded | None:
-    """Return what a procedure yields next, None at its end or where a fit diverged."""
+    """Return what a procedure yields next, None at its end or after a divergence."""
     if any(fit.diverged_at is not None for fit in fits):
         return None
     try:
@@ -68,13 +68,13 @@ def _following(procedure: Procedure, asked: Yielded, fits: list[Fit]) -> Yielded
 
 
 def _carried_out(described: Sequence[Training | Solution]) -> list[Fit]:
-    """Return what came out of each, in order; the trainings run side by side."""
+    """Return the fit of each, in order; the trainings run side by side."""
     fits = iter(fit_all([one for one in described if isinstance(one, Training)]))
     return [next(fits) if isinstance(one, Training) else _solved(one) for one in described]
 
 
 def _solved(solution: Solution) -> Fit:
-    """Find the model; one that is not finite has diverged."""
+    """Return the solution as a fit; a model with non-finite values has diverged."""
     start = time.process_time()
     model = solution.solve()
     finite = all(bool(value.isfinite().all()) for value in model.state_dict().values())

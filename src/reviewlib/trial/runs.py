@@ -1,7 +1,7 @@
-"""One run, a pure function of its arguments: what it is, its images, its training, its scores.
+"""One run, a pure function of its arguments: its identity, images, training and scores.
 
-A run is identified by what it means (arm, settings, condition, seed, sizes, data, results_version),
-never by when or where it ran.
+The arguments identify a run (arm, settings, condition, seed, sizes, data, results_version); time
+and machine do not.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from reviewlib.trial.scores import Row, means, row_of
 from reviewlib.trial.study import Preset, Study
 
 Fingerprint = dict[str, dict[str, list[float]]]
-# An arm with a search of its own has initializations and batch orders from streams this far off.
+# The seeds of initializations and batch orders of two search seeds are this far apart.
 STREAMS_APART = 10**9
 
 
 @dataclass(frozen=True)
 class Run:
-    """One arm at one setting on one seed, in one condition: what is asked for.
+    """A run to do: one arm with its settings, in one condition, on one seed.
 
     Attributes:
         phase: "tuning" is scored on validation images, "final" on the seed's test fold.
@@ -46,11 +46,11 @@ class Run:
     fold: tuple[int, int] | None = None
 
     def all_settings(self) -> dict[str, float]:
-        """Return what the arm and the condition hold fixed, and the settings."""
+        """Return the settings that the arm and the condition fix, and those from the search."""
         return {**self.condition.fixed, **self.arm.fixed, **dict(self.settings)}
 
     def procedure(self, study: Study, sample: Sample) -> Procedure:
-        """Return the run's trainings, described and not yet started."""
+        """Return the run's procedure, not yet started (see `procedures.complete`)."""
         seed = self.seed + self.arm.search_seed * STREAMS_APART
         settings = self.all_settings()
         return self.arm.train(
@@ -116,12 +116,12 @@ def draw(
 
 
 def stacks(runs: Sequence[Run]) -> list[list[int]]:
-    """Return the positions of the runs that are trained together, as their study composes them.
+    """Return the stacks, each as the positions of the runs that are trained together.
 
-    Runs of one arm, condition and phase share a stack, up to as many as the condition allows;
-    ragged conditions of one name join their stacks into one batch, and a stochastic arm has none.
-    The machine and the cache have no say, so within a study and preset the same runs are always
-    in the same stack.
+    Runs of one arm, condition and phase share a stack, up to the limit of the condition. Conditions
+    with the same `ragged` name join their stacks; runs of a stochastic arm train by themselves.
+    Machine and cache have no influence, so in a study and preset the same runs are always in the
+    same stack.
     """
     together: dict[tuple[str, str, str], dict[str, list[int]]] = {}
     for position, run in enumerate(runs):
@@ -143,7 +143,7 @@ def stacks(runs: Sequence[Run]) -> list[list[int]]:
 def trained(
     study: Study, runs: Sequence[Run], development: data.Development
 ) -> list[tuple[Run, list[Fit], Sample]]:
-    """Train the runs of one stack to their ends; what they are given holds no test data."""
+    """Train the runs of one stack to their ends; `development` has no test data."""
     samples = [
         draw(development, run.preset, run.condition, run.seed, run.arm.train_fraction)
         for run in runs
@@ -153,12 +153,12 @@ def trained(
 
 
 def perform(study: Study, runs: Sequence[Run], device: str = "cpu") -> list[Row]:
-    """Train and score the runs of one stack, on one thread; a diverged one scores chance.
+    """Train and score the runs of one stack, on one thread; a diverged run gets chance scores.
 
     Args:
-        study: whose runs they are.
-        runs: of one arm, condition, preset and phase.
-        device: where.
+        study: the study that the runs belong to.
+        runs: one of the `stacks`.
+        device: the device to train on.
     """
     dataset = data.load(runs[0].preset.data, device)
     with one_thread():
@@ -168,7 +168,7 @@ def perform(study: Study, runs: Sequence[Run], device: str = "cpu") -> list[Row]
 
 
 def _tuning_rows(study: Study, runs: Sequence[Run], development: data.Development) -> list[Row]:
-    """Score on validation images; `development` has no others but the training images."""
+    """Train and score on validation images; `development` has no test images."""
     return [
         row_of(study, run, ends, sample, sample.validation)
         for run, ends, sample in trained(study, runs, development)
@@ -176,7 +176,7 @@ def _tuning_rows(study: Study, runs: Sequence[Run], development: data.Developmen
 
 
 def _final_rows(study: Study, runs: Sequence[Run], dataset: data.Dataset) -> list[Row]:
-    """Score every run on its seed's fold of the test set, and look into the model."""
+    """Train, score every run on its seed's fold of the test set, and inspect its model."""
     rows = []
     for run, ends, sample in trained(study, runs, dataset.development):
         fold = data.shrink(data.fold(dataset.test, *run.fold), run.preset.image_size)
@@ -189,7 +189,7 @@ def _final_rows(study: Study, runs: Sequence[Run], dataset: data.Dataset) -> lis
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread a run: nets this small gain nothing from more, and sums keep their order."""
+    """Use one thread: nets this small gain nothing from more, and sums keep their order."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""What a finished run scored, as one row of a record."""
+"""The scores of a finished run, as one row of a record."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _scores(study: Study, end: Fit, sample: Sample, split: data.Split) -> Mappin
 
 
 def means(scores: Sequence[Mapping[str, float]]) -> Row:
-    """Return the means of what all of the replicates have."""
+    """Return the means over replicates of the metrics that all of them have."""
     return {
         metric: round(sum(score[metric] for score in scores) / len(scores), 6)
         for metric in scores[0]

@@ -11,7 +11,7 @@ from reviewlib.trial.arms import Arm, Condition, Hyperparameter
 from reviewlib.trial.runs import Row, Run
 from reviewlib.trial.study import Preset, Study
 
-# Tuning seeds are counted from here, so that no final seed is ever one of them.
+# The first tuning seed; final seeds are smaller, so the two never overlap.
 FIRST_TUNING_SEED = 1_000_000
 # The outer tenths of a range count as its edges.
 EDGE = 0.1
@@ -24,9 +24,9 @@ Settings = tuple[tuple[str, float], ...]
 def sequence(study: Study, trials: int, search_seed: int = 0) -> list[dict[str, float]]:
     """Return the study's search sequence: points of a scrambled Sobol sequence over all ranges.
 
-    Each arm reads its own hyperparameters from every point and ignores the others, so a method pays
-    for its own hyperparameter out of the same number of trials. The first point is the middle of
-    every range; an A/A control's sequence has no point in common with that of search seed 0.
+    Each arm reads its own hyperparameters from every point and ignores the others, so a method
+    tunes an additional hyperparameter within the same number of trials. The first point of search
+    seed 0 is the middle of every range; another search seed (an A/A control's) shares no point.
     """
     searched = study.hyperparameters
     points = [[0.5] * len(searched)] if search_seed == 0 else []
@@ -50,21 +50,20 @@ def trials_of(study: Study, arm: Arm, trials: int) -> list[Settings]:
 def tune(
     study: Study, places: Sequence[tuple[Arm, Condition]], preset: Preset, run_all: RunAll
 ) -> pd.DataFrame:
-    """Run every trial on the tuning seeds and return one row a trial.
+    """Run every trial on the tuning seeds and return one row per trial.
 
-    Runs of the tuning phase are scored on validation images; what they are given holds no test
-    images.
+    Runs of the tuning phase are scored on validation images and get no test images.
 
     Args:
-        study: whose trials.
+        study: the study to tune.
         places: the arms, each in a condition.
-        preset: at which sizes.
-        run_all: carries out runs.
+        preset: the sizes.
+        run_all: carries out runs and returns their rows, in order.
 
     Returns:
         arm, condition, trial, settings, accuracy (mean validation accuracy over the tuning seeds),
-        accuracies, diverged (runs), seconds, chosen, edges (hyperparameters whose chosen value lies
-        at an edge of its range).
+        accuracies, diverged (number of runs), seconds, chosen, edges (hyperparameters whose chosen
+        value lies at an edge of its range).
     """
     asked = [
         (arm, condition, trial, settings)

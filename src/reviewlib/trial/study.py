@@ -1,6 +1,6 @@
-"""A study: what is compared, where, at which sizes and for which claims, as frozen data.
+"""Studies and their presets, as frozen data.
 
-The baseline is an `Arm` like any other, so tuning and comparison cannot tell it from the method.
+The baseline is an `Arm` like any other, so it is tuned and compared exactly like the method.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from reviewlib.data import Split
     from reviewlib.trial.inputs import Inputs, Sample
 
-# Final seeds are counted from a multiple of this, so that a study that was changed after its final
-# seeds had been seen gets fresh ones when its author raises `results_version`.
+# The first final seed is `results_version` times this. An author who changes a study after seeing
+# its final seeds raises the version and so gets fresh seeds.
 SEEDS_APART = 1000
 
 
@@ -34,17 +34,17 @@ class Preset:
         name: quick, laptop or gpu.
         data: name of the data set.
         image_size: images are averaged down to this height and width (pixels).
-        train: training images a run.
-        validation: validation images a run.
-        batch_size: examples a step.
+        train: training images per run.
+        validation: validation images per run.
+        batch_size: examples per step.
         steps: optimizer steps, before the multiples of arm and condition.
-        trials: hyperparameter settings tried for every arm.
-        tuning_seeds: seeds a trial, used for nothing else.
+        trials: number of settings tried for every arm.
+        tuning_seeds: seeds per trial, used only for tuning.
         seeds: final seeds, each with its own disjoint fold of the test set.
-        conditions: those that it runs, given as conditions or their names; empty for all.
-        arms: those that it runs, given as arms or their names; empty for all.
-        settings_from: preset whose records hold the settings of the final runs, instead of the
-            outcome of this preset's own tuning.
+        conditions: the conditions that it runs, or their names; empty for all.
+        arms: the arms that it runs, or their names; empty for all.
+        settings_from: name of the preset whose records give the settings of the final runs; None if
+            this preset's own tuning does.
     """
 
     name: str
@@ -62,12 +62,12 @@ class Preset:
     settings_from: str | None = None
 
     def __post_init__(self) -> None:
-        """Keep names of conditions and arms."""
+        """Replace conditions and arms by their names."""
         object.__setattr__(self, "conditions", names_of(self.conditions))
         object.__setattr__(self, "arms", names_of(self.arms))
 
     def plain(self) -> dict[str, Any]:
-        """Return the sizes as JSON knows them, without those at their default."""
+        """Return the fields as JSON types, without those at their default."""
         return meaning(self)
 
 
@@ -76,14 +76,14 @@ class Study:
     """One paper's experiment.
 
     Attributes:
-        name: the paper's folder, notebook and records.
+        name: name of the paper's folder, notebook and records.
         title: the chapter's title.
         citation: authors, venue, arXiv number.
-        arms: everything compared; all of them read their hyperparameters from the same points.
-        hyperparameters: the union of all arms'.
-        conditions: the settings that arms are run in (see `Arm.conditions`).
-        presets: by size, smallest first.
-        claims: what is tested; at most four primary.
+        arms: the procedures to compare; they take their hyperparameters from the same points.
+        hyperparameters: every hyperparameter that some arm is tuned over.
+        conditions: the conditions that arms are run in (see `Arm.conditions`).
+        presets: smallest first.
+        claims: the claims; at most four are primary.
         net: makes the net of a run from its inputs, on the CPU, with torch's default generator.
         evaluate: scores a model on a split: (model, split) -> metrics.
         inspect: measures a final model on its own training images: (model, sample) -> metrics.
@@ -106,7 +106,7 @@ class Study:
     results_version: int = 1
 
     def __post_init__(self) -> None:
-        """Word the claims that have no statement; raise ValueError for an unfair study."""
+        """Write a statement for each claim without one; raise ValueError for an unfair study."""
         claims = (claim if claim.statement else self._worded(claim) for claim in self.claims)
         object.__setattr__(self, "claims", tuple(claims))
         require_fair(self)
@@ -118,7 +118,7 @@ class Study:
 
     @property
     def controls(self) -> tuple[Claim, ...]:
-        """The controls on ourselves, one a control arm and condition, judged like claims."""
+        """The claims about the control arms, one per arm and condition."""
         return tuple(
             control_claim(self, arm, condition)
             for arm in self.arms
@@ -149,12 +149,12 @@ class Study:
         return [condition for condition in self.conditions if not names or condition.name in names]
 
     def arms_in(self, condition: Condition, preset: Preset | None = None) -> list[Arm]:
-        """Return the arms that are run in a condition, at a preset or at all."""
+        """Return the arms that are run in a condition, of a preset or of the whole study."""
         arms = self.arms if preset is None else self.arms_of(preset)
         return [arm for arm in arms if not arm.conditions or condition.name in arm.conditions]
 
     def seeds(self, preset: Preset) -> range:
-        """Return the final seeds, which belong to this `results_version` and serve nothing else."""
+        """Return the final seeds of this `results_version`, which have no other use."""
         first = SEEDS_APART * self.results_version
         return range(first, first + preset.seeds)
 
@@ -174,7 +174,7 @@ class Study:
         """Return a claim with a statement that names what is compared.
 
         Raises:
-            ValueError: it compares neither two things nor two differences, which takes words.
+            ValueError: it is neither a difference nor a difference of differences.
         """
         terms = sorted(claim.contrast, key=lambda term: -term[0])
         if [weight for weight, *_ in terms] not in ([1, -1], [1, 1, -1, -1]):

@@ -1,1 +1,1 @@
-"""The Fashion-MNIST subset that ships with the package; ORIGIN.md says where it is from."""
+"""Fashion-MNIST: the full data set, and the subset that ships with the package."""

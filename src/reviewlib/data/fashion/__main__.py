@@ -12,10 +12,10 @@ from reviewlib.data.split import Split
 
 
 def choose(split: Split, size: int, name: str) -> Split:
-    """Return `size` images, as many of each class, in the order of the split.
+    """Return `size` images, equally many of each class, in the order of the split.
 
-    Which ones are chosen follows from a hash of their position, so that no version of a random
-    generator matters.
+    A hash of each image's position decides the choice, so it does not depend on the version of a
+    random generator.
     """
     chosen: list[int] = []
     for label in range(len(files.CLASSES)):
@@ -26,7 +26,7 @@ def choose(split: Split, size: int, name: str) -> Split:
 
 
 def contents(dataset: Dataset) -> bytes:
-    """Return all images, then all labels, a byte each: train, validation, test."""
+    """Return the bytes of all images, then of all labels, each as train, validation, test."""
     development = dataset.development
     splits = {"train": development.train, "validation": development.validation}
     splits["test"] = dataset.test
@@ -39,12 +39,15 @@ def contents(dataset: Dataset) -> bytes:
 
 
 def main() -> None:
-    """Write the subset, and fail if it is not the one that `subset.CHECKSUM` names."""
+    """Write the subset; exit with an error if its checksum is not `subset.CHECKSUM`."""
     content = contents(load("fashion-mnist"))
     subset.FILE.write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
     checksum = hashlib.sha256(content).hexdigest()
     if checksum != subset.CHECKSUM:
-        raise SystemExit(f"subset.CHECKSUM must become {checksum!r}, or every record is stale")
+        raise SystemExit(
+            f"the subset must have the checksum {subset.CHECKSUM}, got {checksum}; if this change "
+            "is intended, update subset.CHECKSUM: every record on the old subset is then stale"
+        )
 
 
 if __name__ == "__main__":

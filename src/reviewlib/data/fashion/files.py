@@ -1,4 +1,4 @@
-"""The four idx files of Fashion-MNIST, and reading them: verified, and never more than needed."""
+"""The four idx files of Fashion-MNIST, and a verified read that limits what it unpacks."""
 
 import gzip
 import hashlib
@@ -32,10 +32,10 @@ class IdxFile:
     """One file of Fashion-MNIST, which may be compressed.
 
     Attributes:
-        name: without .gz.
-        shape: of its array of bytes.
-        sha256: of its uncompressed contents.
-        md5: of the .gz file that is downloaded.
+        name: file name without .gz.
+        shape: shape of its array of bytes.
+        sha256: SHA-256 of the uncompressed contents.
+        md5: MD5 of the .gz file on the server.
     """
 
     name: str
@@ -62,7 +62,7 @@ class IdxFile:
         """Return the verified contents, header included.
 
         Raises:
-            DataError: this is another file, or a corrupt one; the message ends with the remedy.
+            DataError: the file is another one or corrupt; the message ends with the remedy.
         """
         content = read(path, gzip.open if path.suffix == ".gz" else open, self.size, remedy)
         if not content.startswith(self.header):
@@ -104,9 +104,9 @@ FILES = (
 
 
 def read(path: Path, opener: Callable[..., BinaryIO], size: int, remedy: str) -> bytes:
-    """Return the contents of a file, which must be `size` bytes.
+    """Return the uncompressed contents of a file, which must have `size` bytes.
 
-    No more than one byte beyond is read, because a small file may unpack to much.
+    At most `size + 1` bytes are read, because a small file may unpack to a huge one.
 
     Raises:
         DataError: the file cannot be read, or has another size; the message ends with the remedy.

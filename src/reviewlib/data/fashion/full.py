@@ -1,4 +1,4 @@
-"""The whole of Fashion-MNIST: where it is looked for, and its download."""
+"""The full Fashion-MNIST: its search path and its download."""
 
 import hashlib
 import os
@@ -12,9 +12,9 @@ from reviewlib.data.errors import DataError
 from reviewlib.data.fashion.files import CLASSES, FILES, IdxFile
 from reviewlib.data.split import Split, Splits
 
-TRAIN = 54_000  # the first 54,000 of the training file train, its last 6,000 validate
+TRAIN = 54_000  # images, the first of the training file; its last 6,000 are for validation
 URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
-DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # from the package dataset-fashion-mnist
 WAYS = (
     "Fashion-MNIST is looked for in (1) the folder that the environment variable REVIEWLIB_DATA "
     "names, with the four idx files, .gz or not; (2) the user's cache, {cache}; (3) the "
@@ -49,7 +49,11 @@ def read() -> tuple[Splits, str, tuple[str, ...]]:
 
 
 def _folder() -> Path:
-    """Return the first place that holds Fashion-MNIST; a bad place is not passed over."""
+    """Return the folder to read from.
+
+    It is the one that REVIEWLIB_DATA names, even if its files are bad. Without this variable it is
+    the complete cache, else the Debian package's folder, else the cache after a download.
+    """
     if named := os.environ.get("REVIEWLIB_DATA"):
         root = Path(named).expanduser()
         places = (root, root / "fashion-mnist", root / "FashionMNIST" / "raw")
@@ -81,13 +85,13 @@ def _holds_any(folder: Path) -> bool:
 
 
 def _download(missing: list[IdxFile], cache: Path) -> None:
-    """Download these files; those that arrived before a failure are not downloaded again."""
+    """Download these files; after a failure, the next call downloads only the rest."""
     try:
         for file in missing:
             fetch(f"{URL}/{file.name}.gz", f"md5:{file.md5}", cache)
     except (OSError, ValueError) as error:
         raise DataError(
-            "Fashion-MNIST is not, or not all, on this machine, and its download failed: "
+            "Fashion-MNIST is missing or incomplete on this machine, and its download failed: "
             f"{error}. {_ways()}"
         ) from error
 
@@ -97,7 +101,7 @@ def _read(folder: Path, file: IdxFile) -> bytes:
     path = file.find(folder)
     if path is None:
         raise DataError(
-            f"{folder / file.name}(.gz) is missing beside the other files of Fashion-MNIST: "
-            f"complete or delete that folder. {_ways()}"
+            f"{folder / file.name}(.gz) is missing, but other files of Fashion-MNIST are "
+            f"there: complete or delete that folder. {_ways()}"
         )
     return file.read(path, f"Replace or delete this file. {_ways()}")

@@ -1,4 +1,4 @@
-"""The Fashion-MNIST subset that ships with the package; ORIGIN.md says where it is from."""
+"""The Fashion-MNIST subset that ships with the package; ORIGIN.md names its source."""
 
 import hashlib
 import lzma
@@ -18,7 +18,7 @@ CHECKSUM = "a190a4afee4ffa1831b6725d95c69d3b1797b9b2293c41b8c5164e40afb4f34f"
 def read() -> tuple[Splits, str, tuple[str, ...]]:
     """Return the splits, the checksum (SHA-256, in hex, of the uncompressed file), the classes.
 
-    The file holds all images, then all labels, each train, validation, test.
+    The file holds all images, then all labels, each in the order train, validation, test.
 
     Raises:
         DataError: the file is missing, incomplete or corrupt.

@@ -1,4 +1,4 @@
-"""The arms and conditions of the double descent study: sizes across the one that just fits."""
+"""The arms and conditions of the double descent study: sizes below and above the threshold."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ CHANNELS = (1, 2, 4, 8, 16, 32, 64)
 
 # Widths with 20% wrong labels: the best one before the peak, the worst, and the widest.
 BEST, PEAK, WIDEST = 8, 48, 256
-# A pruned net of that width does worst at this density, and recovers at that one.
+# Densities of a pruned net of this width: where it does worst, and where it has recovered.
 PRUNED_WIDTH, SPARSE_PEAK, SPARSEST = 128, 0.3, 0.03
 
 LR = 0.003  # Adam's constant rate; in a pilot on tuning seeds it fits all labels
-# Features and their samples are counted in quarters of a run's training images, so that a closed
-# form of cubic cost stays affordable, and there may be four times as many samples as features.
+# Features and samples are multiples of a quarter of a run's training images: the closed form has
+# cubic cost, and the samples must reach four times the features.
 QUARTER = 4
 STACK = 10
 # A net that is to be pruned is trained for this fraction of the steps first.
 FIND = 0.3
-# Validation looks, in percent of the steps: dense where early stopping would stop.
+# Steps to evaluate on validation images, in percent: dense where early stopping would stop.
 LOOKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)
 LABELS = {"clean": (0.0, "clean labels"), "noisy": (0.2, "20% wrong labels")}
 
@@ -55,7 +55,7 @@ LABELS = {"clean": (0.0, "clean labels"), "noisy": (0.2, "20% wrong labels")}
 def sweep(
     what: str, values: tuple[float, ...], noise: str, words: str, **fields: Any
 ) -> tuple[Condition, ...]:
-    """Return a condition for every swept value; `held` are the other values that they fix."""
+    """Return a condition for every swept value; `held` has the other values that they fix."""
     wrong, labels = LABELS[noise]
     held = fields.pop("held", {})
     return tuple(
@@ -93,12 +93,12 @@ CONDITIONS = (
 
 
 def at(what: str, value: float, noise: str = "noisy") -> Condition:
-    """Return the condition with this value of what is swept."""
+    """Return the condition in which `what` is swept and has this value."""
     return next(each for each in CONDITIONS if each.name == f"{what}-{value:g}-{noise}")
 
 
 def over(*swept: str, noise: str | None = None) -> tuple[Condition, ...]:
-    """Return the conditions that sweep one of these."""
+    """Return the conditions in which one of these is swept."""
     return tuple(
         each
         for each in CONDITIONS
@@ -107,14 +107,14 @@ def over(*swept: str, noise: str | None = None) -> tuple[Condition, ...]:
 
 
 def net(run: Inputs) -> nn.Module:
-    """Return a convolutional net where the condition counts channels, else one hidden layer."""
+    """Return a convolutional net if the condition fixes channels, else one hidden layer."""
     if "channels" in run:
         return models.cnn(run.sample.train, run.sample.classes, run["channels"])
     return models.mlp(run.sample.train, run.sample.classes, run["width"])
 
 
 def fitted(run: Inputs) -> Iterator[Training | Solution]:
-    """Solve for the read-out of random features; train a net to the end by Adam."""
+    """Solve for the read-out of random features, or train a net to the end by Adam."""
     if "features" in run:
         yield Solution(partial(random_features, run), passes=len(run.sample.train))
     else:
@@ -132,7 +132,7 @@ def annealed(run: Inputs) -> Iterator[Training]:
 
 
 def pruned(run: Inputs) -> Iterator[Training]:
-    """Train a wide net for a while; train its largest weights again from their start."""
+    """Train a wide net briefly; train its largest weights again from their initial values."""
     model = run.net()
     for candidate in lottery.rounds(model, run["density"], 1):
         yield trained(run, model=candidate, order=run.seed, fraction=FIND)
@@ -153,7 +153,7 @@ def trained(
 
 
 def random_features(run: Inputs) -> nn.Sequential:
-    """Return random features of the normalized pixels below the read-out of least squares."""
+    """Return random features of the normalized pixels with a least-squares read-out."""
     quarter = len(run.sample.train) // QUARTER
     part = run.sample.train.take(range(round(run["samples"] * quarter)))
     inputs, count = part.images[0].numel(), round(run["features"] * quarter)

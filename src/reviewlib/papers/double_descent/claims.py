@@ -22,11 +22,11 @@ from reviewlib.papers.double_descent.arms import (
 )
 from reviewlib.trial.declare import Reported, gain, no_loss, out_of_scope
 
-# Where the nets do best, do worst and end; the same of the random features, as multiples of their
-# number of samples.
+# The best net before the peak, the worst and the widest; the same for random features, as multiples
+# of the number of samples.
 SMALL, FITTING, WIDE = (at("width", width) for width in (BEST, PEAK, WIDEST))
 FEW, JUST, MANY = (at("features", multiple) for multiple in (0.2, 1.0, 8.0))
-# Of as many features as that, the number of samples that does best short of the threshold.
+# The number of samples that does best below the threshold, as a multiple of the features.
 SCARCE = at("samples", 0.2)
 CLEAN_SMALL, CLEAN_FITTING = (at("width", width, "clean") for width in (BEST, PEAK))
 CLEAN_FEW, CLEAN_JUST, CLEAN_MANY = (at("features", each, "clean") for each in (0.2, 1.0, 8.0))

@@ -1,4 +1,4 @@
-"""Double descent's own pictures: error along each of the axes that its study sweeps."""
+"""Figures of double descent: error over each quantity that the study sweeps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reviewlib.papers.double_descent.method import threshold
 
 
 def show_nets(page: Chapter) -> None:
-    """Display the nets' errors over their width, and the threshold as it was measured."""
+    """Display the nets' errors over their width, and the measured threshold."""
     wide = over("width", noise="noisy")
     lines = {
         "no penalty": swept(page.record, "plain", wide, "width", error=True),
@@ -81,7 +81,7 @@ def show_other_conditions(page: Chapter) -> None:
 
 
 def show_training(page: Chapter) -> None:
-    """Display the errors of three nets on their validation labels along training."""
+    """Display the validation errors of three nets during training."""
     page.show_over(
         {
             f"width {width}": along_training(page, f"width-{width}-noisy")
@@ -94,7 +94,7 @@ def show_training(page: Chapter) -> None:
 
 
 def show_shortened(page: Chapter) -> None:
-    """Display the widest net's errors, trained for a part of the steps."""
+    """Display the widest net's errors over the fraction of the steps it is trained for."""
     page.show_over(
         parts(page, "plain", "steps", WIDEST),
         "share of the steps",
@@ -104,7 +104,7 @@ def show_shortened(page: Chapter) -> None:
 
 
 def show_pruned(page: Chapter) -> None:
-    """Display a pruned net's errors over the density that is left."""
+    """Display a pruned net's errors over its density."""
     page.show_over(
         parts(page, "pruned", "density", PRUNED_WIDTH),
         "share of the weights that is left",
@@ -119,14 +119,14 @@ def fitted(page: Chapter, arm: str, conditions: tuple, by: str) -> pd.Series:
 
 
 def along_training(page: Chapter, condition: str) -> pd.Series:
-    """Return the plain arm's errors on validation labels in percent, by the training step."""
+    """Return the plain arm's validation errors in percent, indexed by training step."""
     curves = page.record.runs("plain", condition)["curve"]
     points = [point for curve in curves for point in curve]
     return pd.Series([100 * (1 - value) for _, value in points], index=[step for step, _ in points])
 
 
 def parts(page: Chapter, arm: str, what: str, width: int) -> dict[str, pd.Series]:
-    """Return errors on test and training labels over a share of a net, and of the whole at 1."""
+    """Return test and training errors over a fraction, `what`; at 1 is the full, plain net."""
     whole = (at("width", width),)
     found = {
         "test": (

@@ -1,4 +1,4 @@
-"""Double descent: how many examples a procedure can fit, and models on both sides of that number.
+"""Double descent: how many examples a procedure can fit, and models below and above that number.
 
 Papers: Nakkiran, Kaplun, Bansal, Yang, Barak, Sutskever, "Deep Double Descent", ICLR 2020,
 arXiv 1912.02292, for the effective model complexity; Belkin, Hsu, Ma, Mandal, PNAS 2019, arXiv
@@ -10,10 +10,10 @@ code (gitlab.com/harvard-machine-learning/double-descent); we found none of the 
 Differences:
 1. Features are ReLUs of random directions; the second paper's on images are cosines.
 2. The fit is exact linear algebra in float64. Singular values below 1e-10 of the largest count as
-   zero: in float32, or with a library's default, that cut would act as a regularizer of its own.
+   zero; a larger cut, as in float32 or by a library's default, would itself regularize.
 3. The read-out has no bias.
-4. The effective model complexity is a bisection, which takes the training error to rise with the
-   number of examples.
+4. Bisection finds the effective model complexity, which assumes that the training error rises with
+   the number of examples.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ EPSILON = 0.1  # the paper's own choice of a small training error
 
 
 def ridge(features: Tensor, targets: Tensor, penalty: float, cut: float = CUT) -> Tensor:
-    """Return the w (N, C) of least |features w - targets|^2 / n + penalty |w|^2.
+    """Return the w (N, C) that minimizes |features w - targets|^2 / n + penalty |w|^2.
 
-    With no penalty it is, of all w that fit best, the one of least norm.
+    Without a penalty, it is the least-squares solution of minimum norm.
 
     Args:
         features: (n, N), float64.
         targets: (n, C), float64.
         penalty: >= 0.
-        cut: singular values below this share of the largest count as zero.
+        cut: singular values below this fraction of the largest count as zero.
 
     Raises:
-        ValueError: the penalty is negative or not finite, or something is not float64.
+        ValueError: the penalty is negative or not finite, or an input is not float64.
     """
     if not 0 <= penalty < math.inf:
         raise ValueError(f"penalty must be non-negative and finite, got {penalty}")
@@ -55,21 +55,21 @@ def ridge(features: Tensor, targets: Tensor, penalty: float, cut: float = CUT) -
 
 
 def minimum_norm(features: Tensor, targets: Tensor, cut: float = CUT) -> Tensor:
-    """Return the least-squares w (N, C) of least norm; with N >= n it fits every target."""
+    """Return the least-squares w (N, C) of minimum norm; with N >= n it can fit every target."""
     return ridge(features, targets, 0.0, cut)
 
 
 def rank(features: Tensor, cut: float = CUT) -> int:
-    """Return how many examples (n, N) the features can fit whatever the targets are, at most n."""
+    """Return the rank of features (n, N): how many examples they can fit for any targets."""
     s = torch.linalg.svdvals(features.mT if features.shape[0] < features.shape[1] else features)
     return int((s > cut * s[0]).sum())
 
 
 class RandomFeatures(nn.Module):
-    """A net whose hidden ReLU layer stays as it was drawn, below a read-out that is solved for.
+    """A net with a random, fixed hidden ReLU layer and a least-squares read-out.
 
     Args:
-        inputs: numbers in an example.
+        inputs: numbers per example.
         features: hidden units N.
         generator: draws their directions.
     """
@@ -83,7 +83,7 @@ class RandomFeatures(nn.Module):
         self.examples = 0
 
     def hidden(self, x: Tensor) -> Tensor:
-        """Return the features (B, N) of x (B, inputs): about 1 long if x has unit variance."""
+        """Return the features (B, N) of x (B, inputs); norm about 1 if x has unit variance."""
         return F.relu(x.double() @ self.directions.mT) * math.sqrt(2 / len(self.directions))
 
     def fit(self, x: Tensor, y: Tensor, classes: int, penalty: float = 0.0) -> RandomFeatures:
@@ -100,11 +100,11 @@ class RandomFeatures(nn.Module):
 def effective_model_complexity(
     train_error: Callable[[int], float], most: int, epsilon: float = EPSILON
 ) -> int:
-    """Return the largest number of examples that a procedure fits up to a small error (Def. 1).
+    """Return the largest number of examples that a procedure fits with a small error (Def. 1).
 
     Args:
         train_error: maps n to the procedure's mean training error on n examples, rising with n.
-        most: where the search ends; returned if even so many are fitted.
+        most: upper end of the search; the result if even this many are fitted.
         epsilon: the error that counts as fitted.
     """
     fitted, unfitted = 0, most + 1
@@ -122,6 +122,6 @@ def threshold(train_errors: Mapping[float, float], epsilon: float = EPSILON) -> 
         epsilon: the error that counts as fitted.
 
     Returns:
-        A size, None if not even the largest fits.
+        The size, None if no size fits.
     """
     return min((size for size, error in train_errors.items() if error <= epsilon), default=None)

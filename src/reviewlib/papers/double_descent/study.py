@@ -1,4 +1,4 @@
-"""The trial of double descent: random features and nets across the size that just fits."""
+"""The study of double descent: random features and nets below and above the threshold."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from reviewlib.trial.declare import Hyperparameter, Sample, Study, evaluate, pre
 
 
 def inspect(model: nn.Module, sample: Sample) -> dict[str, float]:
-    """Return the accuracy on the examples that a model was fitted to, and the EMC of features.
+    """Return the accuracy on the fitted examples and, for random features, their complexity.
 
-    Random features fit any labels of as many examples as their rank. That rank, as a share of the
-    examples that they got, is their effective model complexity at zero error.
+    Random features can fit any labels of as many examples as their rank. The rank, as a fraction of
+    the examples, is therefore their effective model complexity (EMC) at zero error.
     """
     head = model[-1]
     if not isinstance(head, RandomFeatures):

@@ -28,20 +28,20 @@ Train = Callable[[Inputs], Iterator]
 TAPER = 3
 # The output layer is pruned at half the rate of the others, as in the paper.
 OUTPUT_RATE = 0.5
-# Nets drawn anew for one ticket, averaged within its seed, as in the paper.
+# New initializations per ticket, averaged within its seed, as in the paper.
 REINITIALIZATIONS = 3
-# Late rewinding goes back to this fraction of the training, over which half a cosine is flat.
+# Late rewinding goes back to this fraction of the steps, where the cosine schedule is still flat.
 LATE = 0.03
 # Fine-tuning continues at this fraction of the learning rate; a brief training takes this fraction
 # of the steps.
 FINE, BRIEF = 0.1, 1 / 8
-# The whole procedure, five rounds and the ticket's own training, costs so many trainings.
+# Cost of the whole procedure in trainings: five rounds and the ticket's own training.
 COST = 6
 STACK = 16  # the trials of an arm and condition on both tuning seeds, and its final seeds
 
 
 def condition(name: str, label: str, width: int, density: float, rounds: int) -> Condition:
-    """Return a condition: units of the first layer, density of the hidden ones, rounds."""
+    """Return a condition: the first layer's width, the hidden layers' density, the rounds."""
     fixed = {"width": width, "density": density, "rounds": rounds}
     return Condition(name, label, fixed=fixed, stack=STACK)
 
@@ -70,7 +70,7 @@ def glorot(run: Inputs, *widths: int) -> nn.Module:
 
 
 def densities(model: nn.Module, density: float, rounds: int) -> dict[str, float]:
-    """Return the density of each layer in the end, where `density` is that of the hidden layers."""
+    """Return the final density of each layer; `density` is that of the hidden layers."""
     rate = 1 - density ** (1 / rounds)
     *hidden, output = method.layers(model)
     return dict.fromkeys(hidden, density) | {output: (1 - OUTPUT_RATE * rate) ** rounds}
@@ -89,7 +89,7 @@ def dense(run: Inputs, fraction: float = 1.0) -> Iterator[Training]:
 def search(
     run: Inputs, model: nn.Module, *, rounds: int | None = None, rewind: bool = True, **options: Any
 ) -> Iterator[Training]:
-    """Train in every round of iterative pruning; afterwards the model is the ticket."""
+    """Yield the training of every round of pruning; afterwards the model is the ticket."""
     aim = densities(model, run["density"], run["rounds"])
     for candidate in method.rounds(model, aim, rounds or run["rounds"], rewind=rewind):
         yield by_adam(run, model=candidate, order=next(run.orders), **options)
@@ -103,7 +103,7 @@ def ticket(run: Inputs, *, multiple: float = 1.0, **options: Any) -> Iterator[Tr
 
 
 def rewound_late(run: Inputs) -> Iterator[Training]:
-    """Train a little; find a ticket that starts from there, and train it."""
+    """Train briefly, find a ticket that starts from there, and train it."""
     model, early = run.net(), round(LATE * run.steps)
     yield by_adam(run, model=model, order=next(run.orders), steps=early, schedule="constant")
     steps = round((1 - LATE) * run.steps)
@@ -112,7 +112,7 @@ def rewound_late(run: Inputs) -> Iterator[Training]:
 
 
 def fine_tuned(run: Inputs) -> Iterator[Training]:
-    """Rewind nothing: go on at a small learning rate after every pruning."""
+    """Prune without rewinding; continue at a small learning rate after every pruning."""
     model, fine = run.net(), {"lr": FINE * run["lr"], "schedule": "constant"}
     rounds = search(run, model, rewind=False)
     yield next(rounds)
@@ -186,7 +186,7 @@ def here(name: str, label: str, role: str, note: str, train: Train, **fields: An
 
 
 def ablation(name: str, label: str, note: str, train: Train) -> Arm:
-    """Return an arm that takes a part of the method away, tuned like all others."""
+    """Return an arm that removes a part of the method, tuned like all others."""
     return here(name, label, "ablation", note, train)
 
 

@@ -13,12 +13,12 @@ RATES = "Liu et al., rethinking pruning"
 
 
 def reported(text: str, where: str = SECTION_2) -> tuple[Reported, ...]:
-    """Return a number of the paper: means of five trials, error bars from least to most."""
+    """Return a number of the paper: a mean of five trials, with error bars from min to max."""
     return (Reported(text, where, runs=5, interval=False),)
 
 
 def matches(name: str, density: Condition, statement: str, **fields: object) -> Claim:
-    """Return the claim that a ticket matches the dense net, where a random mask does not."""
+    """Return the claim that a ticket matches the dense net, while a random mask does not."""
     return no_loss(
         name,
         arms.winning @ density - arms.full @ MAIN,

@@ -1,4 +1,4 @@
-"""Lottery tickets' own pictures: where a mask looks, and accuracy against sparsity."""
+"""Figures of lottery tickets: the connections of each pixel, and accuracy against sparsity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEVELS = (MAIN, DENSER, SPARSER)
 
 
 def connections(masks: Mapping[str, Tensor]) -> np.ndarray:
-    """Return how many units of the first layer look at each pixel, (H, W), relative to the mean."""
+    """Return how many units of the first layer read each pixel, (H, W), relative to the mean."""
     first = next(iter(masks.values())).sum(0)
     side = round(len(first) ** 0.5)
     return (first / first.mean()).view(side, side).numpy()

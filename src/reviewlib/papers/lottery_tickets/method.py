@@ -1,4 +1,4 @@
-"""Lottery tickets: train a net, prune its smallest weights, put the rest back to their start.
+"""Lottery tickets: train a net, prune its smallest weights, reset the rest to initial values.
 
 Paper: Frankle and Carbin, ICLR 2019, arXiv 1803.03635, Section 1 (iterative pruning, resetting).
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 Tensors = dict[str, Tensor]  # by the name of the layer
-Density = float | Mapping[str, float]  # the share of weights that is kept; a number, or one a layer
+Density = float | Mapping[str, float]  # fraction of weights that is kept, or one per layer
 
 
 def magnitude_masks(weights: Tensors, masks: Tensors, density: Density) -> Tensors:
@@ -27,11 +27,11 @@ def magnitude_masks(weights: Tensors, masks: Tensors, density: Density) -> Tenso
 
     Args:
         weights: trained weights, by layer.
-        masks: in the shapes of the weights; one where a weight survives, zero where it is pruned.
-        density: share of all weights of a layer, pruned ones included, to keep; in (0, 1].
+        masks: in the shapes of the weights; 1 where a weight survives, 0 where it is pruned.
+        density: fraction to keep of all weights of a layer, pruned ones included; in (0, 1].
 
     Raises:
-        ValueError: a layer would keep no weight or more than survive, or a weight is not finite.
+        ValueError: a layer would keep no weight or more than survive; a weight is not finite.
     """
     kept = {}
     for name, share in per_layer(density, weights).items():
@@ -42,7 +42,7 @@ def magnitude_masks(weights: Tensors, masks: Tensors, density: Density) -> Tenso
             )
         if not weights[name].isfinite().all():
             raise ValueError(f"weights must be finite, got nan or inf in '{name}': did it diverge?")
-        size = weights[name].abs().masked_fill(masks[name] == 0, -1)  # a survivor may be 0
+        size = weights[name].abs().masked_fill(masks[name] == 0, -1)  # below any survivor, even 0
         largest = size.flatten().topk(count).indices
         kept[name] = torch.zeros_like(size).flatten().index_fill_(0, largest, 1).view_as(size)
     return kept
@@ -56,13 +56,13 @@ def rounds(
     rewind: bool = True,
     criterion: Callable[[Tensors, Tensors, Density], Tensors] = magnitude_masks,
 ) -> Iterator[nn.Module]:
-    """Yield the model `count` times, each time to be trained in place; then it is the ticket.
+    """Yield the model `count` times, for training in place; afterwards it is the ticket.
 
     Args:
-        model: pruned in place. The weights that it comes with are its start.
-        density: share of the weights to keep in the end, in (0, 1].
+        model: pruned in place; the weights it has now are its initial values.
+        density: fraction of the weights to keep in the end, in (0, 1].
         count: rounds of training and pruning, at least 1; 1 is one-shot pruning.
-        rewind: False leaves the survivors as they were trained.
+        rewind: whether survivors return to their initial values; else they keep their trained ones.
         criterion: returns the next masks, given the trained weights, the masks and the density.
 
     Raises:
@@ -71,11 +71,11 @@ def rounds(
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}; 1 is one-shot pruning")
     final = per_layer(density, layers(model))
-    criterion(weights(model), masks(model), final)  # fails now, and not after the last training
-    prune(model, masks(model))  # from here on the names of all parameters stay
+    criterion(weights(model), masks(model), final)  # raises now, not after the last training
+    prune(model, masks(model))  # masks of ones, so that parameter names do not change later
     start = copy.deepcopy(model.state_dict())  # theta_0, biases and BatchNorm statistics too
     for number in range(1, count + 1):
-        yield model  # comes back as theta_T
+        yield model  # the caller trains it to theta_T
         target = {name: share ** (number / count) for name, share in final.items()}
         kept = criterion(weights(model), masks(model), target)  # m
         if rewind:
@@ -93,7 +93,7 @@ def find_ticket(
 
 
 class Mask(nn.Module):
-    """A parametrization: a layer computes with m * w, so no optimizer brings a pruned w back."""
+    """A parametrization: the layer computes with m * w, so no optimizer revives a pruned w."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
@@ -105,16 +105,16 @@ class Mask(nn.Module):
 
 
 def prune(model: nn.Module, masks: Tensors) -> None:
-    """Give the named layers these masks, in place of those they have."""
+    """Set the masks of the named layers, instead of the masks they have."""
     for name, mask in masks.items():
         layer = model.get_submodule(name)
         if _mask(layer) is None:
             parametrize.register_parametrization(layer, "weight", Mask(layer.weight))
-        _mask(layer).load_state_dict({"mask": mask})  # refuses another shape
+        _mask(layer).load_state_dict({"mask": mask})  # raises for another shape
 
 
 def layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the layers to prune: the dense and convolutional ones. Their biases are kept."""
+    """Return the layers to prune: dense and convolutional ones. Biases are never pruned."""
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d)
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, kinds)}
 
@@ -131,13 +131,13 @@ def masks(model: nn.Module) -> Tensors:
 
 
 def density(model: nn.Module) -> float:
-    """Return the share of the weights of all layers that is kept."""
+    """Return the fraction of the weights of all layers that is kept."""
     kept = torch.cat([mask.flatten() for mask in masks(model).values()])
     return kept.count_nonzero().item() / kept.numel()
 
 
 def per_layer(density: Density, names: Collection[str]) -> dict[str, float]:
-    """Return the density of each layer; refuse one outside (0, 1], and layers without one."""
+    """Return the density of each layer; raise ValueError if one is missing or not in (0, 1]."""
     shares = dict(density) if isinstance(density, Mapping) else dict.fromkeys(names, density)
     if not shares or shares.keys() != set(names):
         raise ValueError(f"density must be given for layers {[*names]}, got {[*shares]}")

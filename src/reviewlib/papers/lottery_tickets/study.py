@@ -1,4 +1,4 @@
-"""The trial of lottery tickets: small nets on Fashion-MNIST, pruned to a few percent."""
+"""The study of lottery tickets: small nets on Fashion-MNIST, pruned to a few percent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rarer forms of the search for tickets, and controls that take a part of a ticket away.
+"""Rarer variants of the search for tickets, and controls that remove a part of a ticket.
 
 Papers:
 Frankle, Dziugaite, Roy, Carbin, arXiv 1903.01611 (rewinding to a step k > 0);
@@ -31,15 +31,15 @@ def find_late_ticket(
     step: int,
     **options,
 ) -> nn.Module:
-    """Return a ticket whose survivors are as they were after `step` steps of training.
+    """Return a ticket whose survivors are rewound to their values after `step` training steps.
 
     Args:
         model: newly initialized; pruned in place.
         train: train(model, start, stop) trains in place from step `start` of the schedule up to
-            step `stop`, or to its end if that is None; with a new optimizer every time.
+            step `stop`, or to its end if that is None; each call uses a new optimizer.
         density: see `method.rounds`.
         count: see `method.rounds`.
-        step: k, at least 0; a step of 0 is the paper's own ticket.
+        step: k, at least 0; 0 gives the paper's ticket.
         options: of `method.rounds`.
 
     Raises:
@@ -52,7 +52,7 @@ def find_late_ticket(
 
 
 def global_masks(weights: Tensors, masks: Tensors, density: Density) -> Tensors:
-    """Return masks of the largest survivors of all layers, ranked together: a criterion.
+    """Return masks of the largest survivors of all layers, ranked together; a `criterion`.
 
     Raises:
         ValueError: see `method.magnitude_masks`.
@@ -75,7 +75,7 @@ def random_masks(model: nn.Module, density: Density, generator: torch.Generator)
 
 
 def shuffled(masks: Tensors, generator: torch.Generator) -> Tensors:
-    """Return masks (out, in) that keep the number of connections of each input, not which."""
+    """Return masks (out, in), shuffled within each input: only its number of connections stays."""
     return {
         name: mask.gather(0, torch.rand(mask.shape, generator=generator).argsort(0).to(mask.device))
         for name, mask in masks.items()
@@ -83,14 +83,14 @@ def shuffled(masks: Tensors, generator: torch.Generator) -> Tensors:
 
 
 def masked_like(ticket: nn.Module, fresh: nn.Module) -> nn.Module:
-    """Return a newly initialized net, pruned in place with the masks of the ticket."""
+    """Return the newly initialized net, pruned in place with the masks of the ticket."""
     method.prune(fresh, method.masks(ticket))
     return fresh
 
 
 @torch.no_grad()
 def signed_like(ticket: nn.Module, fresh: nn.Module) -> nn.Module:
-    """Return a newly initialized net with the masks of the ticket and the signs of its weights."""
+    """Return the newly initialized net, with the ticket's masks and the signs of its weights."""
     for layer, own in zip(
         method.layers(fresh).values(), method.weights(ticket).values(), strict=True
     ):

@@ -39,7 +39,7 @@ CNN = Condition(
 
 
 def net(run: Inputs) -> nn.Module:
-    """Return a small convolutional net where the condition counts channels, else an MLP."""
+    """Return a small convolutional net if the condition fixes channels, else an MLP."""
     if "channels" in run:
         return models.cnn(run.sample.train, run.sample.classes, run["channels"])
     return models.mlp(run.sample.train, run.sample.classes)
@@ -53,7 +53,7 @@ def plain(run: Inputs, *, mirrored: bool = False) -> Iterator[Training]:
 def with_sam(
     run: Inputs, *, rho: str = "rho", mirrored: bool = False, **options: Any
 ) -> Iterator[Training]:
-    """Train by SAM, or another form of it, around the baseline's SGD; `rho` names its radius."""
+    """Train by SAM or a variant of it around the baseline's SGD; `rho` names the radius setting."""
     chunks = run.preset.batch_size // run.get("m", run.preset.batch_size)
     optimizer = partial(perturbed, rho=run[rho], chunks=chunks, **options)
     yield training(run, loss=smoothed(run), optimizer=optimizer, train=images(run, mirrored))

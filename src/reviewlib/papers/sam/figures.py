@@ -1,4 +1,4 @@
-"""SAM's own pictures: paths over the contours of a loss, and test error against sharpness."""
+"""Figures of SAM: paths over the contours of a loss, and test error against sharpness."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def contours(
 
     Args:
         loss: maps an array (2, ...) of parameters to losses (...).
-        paths: a label and the points of a path; one of two points is drawn as an arrow.
-        around: (left, right, bottom, top) of the picture.
+        paths: the points of each path, by label; a path of two points is drawn as an arrow.
+        around: limits of the axes (left, right, bottom, top).
     """
     left, right, bottom, top = around
     grid = np.array(np.meshgrid(np.linspace(left, right, 301), np.linspace(bottom, top, 301)))
@@ -64,7 +64,7 @@ def contours(
 
 
 def show_sharpness(page: Chapter, condition: str) -> Markdown:
-    """Display test error against sharpness in a condition, and say how the two rank together."""
+    """Display test error against sharpness in a condition; return text on their correlation."""
     rows = page.record.runs(condition=condition).dropna(subset="top_eigenvalue")
     rows = rows.assign(error=100 * (1 - rows["accuracy"]))
     data = ranked(rows.assign(arm=rows["arm"].map(lambda name: page.study.arm(name).label)))
@@ -83,7 +83,7 @@ def show_sharpness(page: Chapter, condition: str) -> Markdown:
 def ranked(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the mean sharpness and test error of each arm, numbered from flat to sharp.
 
-    The last but one column is Spearman's rank correlation of top eigenvalue and test error over
+    The column before the last is Spearman's rank correlation of top eigenvalue and test error over
     the seeds of the arm.
     """
     table = [
@@ -104,12 +104,12 @@ def ranked(rows: pd.DataFrame) -> pd.DataFrame:
 
 @plt.rc_context(STYLE)
 def sharpness(table: pd.DataFrame, runs: pd.DataFrame, where: str) -> Drawn:
-    """Draw test error against the Hessian's top eigenvalue: a point a run, a number an arm's mean.
+    """Draw test error against the Hessian's top eigenvalue: points for runs, numbers for arms.
 
     Args:
         table: as `ranked` returns it.
         runs: the final runs of a condition, with their error in percent.
-        where: the condition.
+        where: label of the condition.
     """
     fig, axes = panels(3.6)
     axis = axes[0, 0]
@@ -127,7 +127,7 @@ def sharpness(table: pd.DataFrame, runs: pd.DataFrame, where: str) -> Drawn:
         axis.text(x, y, number, color="white", fontsize=7, ha="center", va="center", zorder=4)
     axis.set(xscale="log", xlabel="top eigenvalue of the training loss's Hessian")
     for ticks in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
-        ticks(LogFormatter(minor_thresholds=(1, 0.4)))  # the usual one writes formulas
+        ticks(LogFormatter(minor_thresholds=(1, 0.4)))  # the default formatter writes formulas
     axis.set(ylabel="test error, %")
     ranks = "; ".join(
         f"{row['arm']} {row['top eigenvalue']:.2g}, {row['test error, %']:.1f}%"

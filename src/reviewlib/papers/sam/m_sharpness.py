@@ -1,7 +1,7 @@
-"""m-sharpness: SAM with an e(w) of its own for each of k equal parts of the batch.
+"""m-sharpness: SAM with a separate e(w) for each of k equal parts of the batch.
 
-Paper: Foret et al., arXiv 2010.01412, where every device has one part of m examples. Here the parts
-follow one another on one device, and BatchNorm treats each as a batch.
+Paper: Foret et al., arXiv 2010.01412, where every device has one part of m examples. Here one
+device takes the parts one after another, and BatchNorm treats each as a batch.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from reviewlib.papers.sam import method
 
 
 class MSharpSAM(method.SAM):
-    """SAM whose step takes the mean of its parts' gradients, each taken at the part's w + e(w).
+    """SAM that steps along the mean of the parts' gradients, each taken at the part's w + e(w).
 
     Takes the arguments of `method.SAM`, and:
 
     Args:
-        chunks: equal parts of the batch: m = batch size / chunks. With several, the closure is
-            called as closure(i, chunks), for the i-th part.
+        chunks: number of equal parts of the batch, of m = batch size / chunks examples. If it is
+            above 1, the closure is called as closure(i, chunks), for part i.
 
     Raises:
         ValueError: chunks below 1.
@@ -36,7 +36,7 @@ class MSharpSAM(method.SAM):
         self.chunks = chunks
 
     def parts(self, closure: Callable[..., Tensor] | None) -> Iterator[tuple[int, ...]]:
-        """Yield the closure's arguments for each part; then leave the mean of their gradients."""
+        """Yield the closure's arguments for each part; then set `.grad` to their mean gradient."""
         (whole,) = super().parts(closure)
         if self.chunks == 1:
             yield whole

@@ -35,13 +35,13 @@ class SAM(torch.optim.Optimizer):
             gets `options`, and its `param_groups` (lr, say) are shared.
         rho: length of e(w) in parameter space, >= 0.
         adaptive: measure that length in units of each |w| (ASAM).
-        model: its BatchNorm layers then record only the pass at w; without it, both passes.
+        model: if given, its BatchNorm layers record only the pass at w, instead of both passes.
         norm_axis: the norm runs over each parameter's axes from this one on. With 1, every replica
             in a stack (R, ...) has its own norm, and `rho` may be a tensor (R,).
 
     Raises:
         ValueError: rho negative or not finite, shapes that do not fit, or option names clash.
-        TypeError: `base_optimizer` makes nothing, or `model` is no module.
+        TypeError: `base_optimizer` is not callable, or `model` is not a module.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class SAM(torch.optim.Optimizer):
         rhos = [torch.as_tensor(g["rho"]) for g in self.param_groups]
         if bad := [rho for rho in rhos if not (rho.isfinite() & (rho >= 0)).all()]:
             raise ValueError(f"rho must be non-negative and finite, got {bad[0].tolist()}")
-        # without the last axis, which is left for the norm
+        # without the last axis, which the norm always covers
         shapes = {w.shape[:-1][:norm_axis] for g in self.param_groups for w in g["params"]}
         shapes |= {rho.shape for rho in rhos if rho.ndim}
         if {len(shape) for shape in shapes} != {norm_axis} or len(shapes) > 1:
@@ -77,7 +77,7 @@ class SAM(torch.optim.Optimizer):
         The closure clears the gradients, computes the loss, calls backward and returns the loss.
         """
         losses = []
-        for part in self.parts(closure):  # (), the whole batch; m_sharpness.py has several
+        for part in self.parts(closure):  # one part, the whole batch; several in m_sharpness.py
             with torch.enable_grad():
                 losses.append(closure(*part))  # leaves g, the gradient at w, in `.grad`
             w, e = self.ascent()
@@ -85,7 +85,7 @@ class SAM(torch.optim.Optimizer):
                 torch._foreach_add_(w, e)  # climb to w + e(w)
                 with torch.enable_grad():
                     closure(*part)  # leaves the gradient there
-        self.base_optimizer.step()  # from the very bits of w, along that gradient
+        self.base_optimizer.step()  # from exactly w, along that gradient
         return losses[0] if len(losses) == 1 else sum(losses) / len(losses)
 
     def parts(self, closure: Callable[..., Tensor] | None) -> Iterator[tuple[int, ...]]:
@@ -95,10 +95,10 @@ class SAM(torch.optim.Optimizer):
         yield ()
 
     def ascent(self, direction=lambda w: w.grad) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the parameters w that have a gradient g, and their e(w), in place of g.
+        """Return the parameters w that have a gradient g, and their e(w), which overwrites g.
 
-        e(w) = rho g / ||g||_2 with one norm over all groups (Eq. 2). An adaptive group has T g in
-        the norm and T^2 g above it, T = |w|.
+        e(w) = rho g / ||g||_2 with one norm over all groups (Eq. 2). In an adaptive
+        group, e(w) = rho T^2 g / ||T g||_2 with T = |w|.
         """
         moves = [(w, direction(w), group) for group in self.param_groups for w in group["params"]]
         moves = [(w, g, group) for w, g, group in moves if g is not None]
@@ -123,7 +123,7 @@ class SAM(torch.optim.Optimizer):
 
 @contextmanager
 def restored(tensors: list[Tensor]) -> Iterator[None]:
-    """Put the very bits of the tensors back at the end; subtracting e(w) again would round."""
+    """Restore the tensors bitwise at the end; subtracting e(w) again would round."""
     copies = [t.clone() for t in tensors]
     try:
         yield

@@ -1,7 +1,7 @@
-"""SAM's placebo: the gradient at a random point as far away as SAM's, one pass a step.
+"""SAM's placebo: the gradient at a random point at SAM's distance, one pass per step.
 
-It has SAM's outward form, a gradient at distance rho, without its reason, that the loss rises
-along the way there. The SAM paper compares with random perturbations in an appendix.
+Like SAM, it takes the gradient at distance rho; unlike SAM, it does not go there in a direction in
+which the loss rises. The SAM paper compares with random perturbations in an appendix.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class RandomDirection(MSharpSAM):
     """Step from w along the gradient at w + rho z / ||z||_2, z Gaussian over all parameters.
 
     Takes SAM's arguments. z comes from torch's default generator and is drawn before the closure
-    is called. BatchNorm records the one pass there is, the perturbed one.
+    is called. BatchNorm records its only pass, the perturbed one.
     """
 
     @torch.no_grad()

@@ -1,7 +1,7 @@
 """How sharp a minimum is: the top eigenvalue of the Hessian, and the loss's rise in a ball.
 
 The SAM paper (Foret et al., arXiv 2010.01412) minimizes the rise and reports that the Hessian's top
-eigenvalue falls by more than ten times; here, power iteration finds it.
+eigenvalue falls by more than a factor of ten; power iteration finds it here.
 
 Neither measure explains by itself why a net generalizes: both change when a ReLU net is rescaled
 without changing its function, and over many nets they rank test error badly (Andriushchenko et
@@ -28,7 +28,7 @@ Loss = Callable[[nn.Module], Tensor]
 def top_eigenvalue(
     model: nn.Module, loss: Loss, generator: torch.Generator, steps: int = 20
 ) -> float:
-    """Return the largest eigenvalue of the Hessian of `loss(model)`: the algebraic, not modulus.
+    """Return the algebraically largest eigenvalue of the Hessian of `loss(model)`.
 
     It approaches the eigenvalue from below. Power iteration finds the one of largest modulus; if
     that is negative, a second iteration with the spectrum shifted above 0 finds the largest.
@@ -36,8 +36,8 @@ def top_eigenvalue(
     Args:
         model: with twice differentiable layers; ReLUs are linear almost everywhere.
         loss: maps the model to a scalar, the same at each call.
-        generator: on the CPU; draws the start.
-        steps: Hessian-vector products of an iteration, each about two gradients' work.
+        generator: on the CPU; draws the start vector.
+        steps: Hessian-vector products per iteration; each costs about two gradients.
 
     Raises:
         ValueError: steps below 1.
@@ -69,11 +69,11 @@ def top_eigenvalue(
 def worst_in_ball(model: nn.Module, loss: Loss, rho: float, steps: int = 10) -> float:
     """Return how far `loss(model)` rises within an L2 ball of radius rho around the weights.
 
-    It is the highest of the points that were looked at, the center included: a lower bound of the
-    maximum, at least 0. Each step goes to e = rho g / ||g||, g the gradient at the point before,
-    which is where the loss would be highest if it were linear; the first is SAM's e(w). That is
-    gradient ascent projected onto the ball, its step size unbounded; where the loss is convex it
-    never falls. A center whose gradient is exactly 0 is not left.
+    It is the largest rise among the visited points, the center included: a lower bound of the
+    maximum, at least 0. Each step goes to e = rho g / ||g||, with g the gradient at the previous
+    point: there the loss would be highest if it were linear. The first e is SAM's e(w). This is
+    gradient ascent projected onto the ball, with unbounded step size; on a convex loss, no step
+    lowers the loss. If the gradient at the center is exactly 0, the search stays there.
 
     Args:
         model: differentiable.
@@ -110,7 +110,7 @@ def worst_in_ball(model: nn.Module, loss: Loss, rho: float, steps: int = 10) -> 
 
 @contextmanager
 def measured(model: nn.Module) -> Iterator[list[nn.Parameter]]:
-    """Hold the model in evaluation mode; gives its trainable parameters w."""
+    """Keep the model in evaluation mode; yield its trainable parameters w."""
     training = [m for m in model.modules() if m.training]
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""The trial of SAM: small nets on Fashion-MNIST, with clean labels and with 40% wrong ones."""
+"""The study of SAM: small nets on Fashion-MNIST, with clean labels and with 40% wrong ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHARPNESS_IMAGES, RHO = 250, 0.05
 
 
 def inspect(model: nn.Module, sample: Sample) -> dict[str, float]:
-    """Return the sharpness of the training loss at a model, on its first training images."""
+    """Return the sharpness of a model's training loss, on its first training images."""
     x, y = sample.train.pixels()[:SHARPNESS_IMAGES], sample.train.labels[:SHARPNESS_IMAGES]
     loss = partial(cross_entropy, x=x, y=y)
     start = torch.Generator().manual_seed(0)
