@@ -9,7 +9,7 @@ import pytest
 
 @dataclass
 class Server:
-    """What a server has, what it was asked for, and what it does when half a file is sent."""
+    """The files of a server, the requests it got, and an action after half of a file is sent."""
 
     url: str
     files: dict = field(default_factory=dict)

@@ -25,14 +25,14 @@ def test_cifar_is_read_from_plain_bytes(archive):
     assert len(checksum) == 64 and classes[9] == "truck"
 
 
-def test_the_archive_may_lie_in_a_folder_of_its_own(archive):
+def test_the_archive_may_lie_in_its_own_folder(archive):
     below = archive.parent / "cifar10"
     below.mkdir()
     archive.rename(below / archive.name)
     cifar.read()
 
 
-def test_another_archive_is_not_unpacked(archive, monkeypatch):
+def test_an_archive_with_another_hash_is_not_unpacked(archive, monkeypatch):
     archive.write_bytes(gzip.compress(bytes(1000)))
     monkeypatch.setattr(tarfile, "open", lambda **_: pytest.fail("it was opened"))
     with pytest.raises(DataError, match=f"{archive} is corrupt: its SHA-256 differs"):

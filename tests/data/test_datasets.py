@@ -22,11 +22,11 @@ def test_load_reads_once(small):
     assert data.load("fashion-mnist-subset", torch.device("cpu")) is small
 
 
-def test_load_names_the_parts_of_the_files(monkeypatch):
+def test_load_assigns_splits_checksum_and_classes(monkeypatch):
     splits = tuple(map(numbered, (4, 3, 2)))
     found = (splits, "abc", files.CLASSES)
     monkeypatch.setitem(datasets.READERS, "fashion-mnist", lambda: found)
-    dataset = datasets._load.__wrapped__("fashion-mnist", "cpu")  # not from, or into, the cache
+    dataset = datasets._load.__wrapped__("fashion-mnist", "cpu")  # bypasses the cache
     assert (dataset.development.train, dataset.development.validation, dataset.test) == splits
     assert (dataset.name, dataset.checksum) == ("fashion-mnist", "abc")
     assert (len(dataset.classes), dataset.classes[9]) == (10, "Ankle boot")

@@ -1,4 +1,4 @@
-"""Downloads, from a server on this machine: whole and verified, or nothing."""
+"""Atomic, verified downloads, from a server on this machine."""
 
 import hashlib
 import signal
@@ -24,7 +24,7 @@ def names(folder):
     return {path.name for path in folder.iterdir()} - {".lock"}
 
 
-def test_a_file_appears_when_it_is_whole(images, tmp_path):
+def test_a_file_appears_only_when_complete(images, tmp_path):
     folder, half = tmp_path / "cache" / "new", []
     images.halfway = lambda: half.append((folder / "images.gz").exists())
     fetch(f"{images.url}/images.gz", SHA256, folder)
@@ -75,7 +75,7 @@ def test_a_file_that_the_server_lacks_is_an_error(images, tmp_path):
     assert names(tmp_path) == set()
 
 
-def test_who_comes_second_uses_the_download_of_the_first(images, tmp_path):
+def test_a_second_caller_uses_the_download_of_the_first(images, tmp_path):
     images.halfway = lambda: time.sleep(0.3)
     ask = [
         threading.Thread(target=fetch, args=(f"{images.url}/images.gz", SHA256, tmp_path))

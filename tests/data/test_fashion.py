@@ -1,4 +1,4 @@
-"""Where Fashion-MNIST is looked for, what is verified, and its download: with tiny files."""
+"""The search path, the verification and the download of Fashion-MNIST, with tiny files."""
 
 import gzip
 import hashlib
@@ -15,7 +15,7 @@ FILES = files.FILES
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch, server):
-    """Fashion-MNIST with 6 training and 2 test images, which is nowhere yet."""
+    """Fashion-MNIST with 6 training and 2 test images, which are not on disk yet."""
     shapes = {file.name: (6 if file.shape[0] == 60_000 else 2, *file.shape[1:]) for file in FILES}
     idx_files, plain = [], {}
     for offset, (name, shape) in enumerate(shapes.items()):
@@ -77,7 +77,7 @@ def test_places_are_searched_in_order(tiny, tmp_path, monkeypatch):
     full.read()
 
 
-def test_missing_everywhere_names_all_four_ways(tiny, server):
+def test_the_error_for_missing_files_names_all_four_ways(tiny, server):
     with pytest.raises(DataError) as error:
         full.read()
     for way in ("REVIEWLIB_DATA", "cache", "apt install dataset-fashion-mnist", server.url, "404"):
@@ -101,7 +101,7 @@ def damaged(damage, content):
 @pytest.mark.parametrize(
     "damage", ["truncated", "garbage", "scrambled", "short", "longer", "magic", "checksum"]
 )
-def test_bad_file_is_named_and_not_passed_over(tiny, tmp_path, monkeypatch, damage, name):
+def test_bad_file_is_named_and_not_skipped(tiny, tmp_path, monkeypatch, damage, name):
     write(tmp_path / "debian", tiny)  # a good copy in a later place must not be used
     write(tmp_path / "mine", tiny)
     monkeypatch.setenv("REVIEWLIB_DATA", str(tmp_path / "mine"))
@@ -138,7 +138,7 @@ def test_bad_file_in_the_cache_is_an_error(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("name", [file.name for file in FILES])
-def test_missing_one_of_four_is_named(tiny, tmp_path, monkeypatch, name):
+def test_one_missing_file_is_named(tiny, tmp_path, monkeypatch, name):
     write(tmp_path / "debian", tiny)
     write(tmp_path / "mine", tiny)
     (tmp_path / "mine" / f"{name}.gz").unlink()
@@ -169,7 +169,7 @@ def test_the_four_files_are_downloaded_once_into_the_cache(online, tmp_path):
     assert {path.name for path in cache.iterdir()} - {".lock"} == set(online.files)
 
 
-def test_a_download_that_failed_goes_on_where_it_stopped(online):
+def test_a_failed_download_continues_with_the_missing_files(online):
     missing = "t10k-images-idx3-ubyte.gz"
     content = online.files.pop(missing)
     with pytest.raises(DataError, match="download failed: 404"):

@@ -76,7 +76,7 @@ def test_the_checksum_covers_pixels_labels_and_names(folder):
     assert len(found) == 4
 
 
-def test_the_checksum_follows_from_what_was_decoded(folder, monkeypatch):
+def test_the_checksum_covers_the_decoded_pixels(folder, monkeypatch):
     decoded, before = image_folder._decoded, image_folder.read(folder)[1]
 
     def inverted(path, label):
@@ -87,7 +87,7 @@ def test_the_checksum_follows_from_what_was_decoded(folder, monkeypatch):
     assert image_folder.read(folder)[1] != before
 
 
-def test_what_computers_leave_behind_is_ignored(folder):
+def test_hidden_and_system_files_are_ignored(folder):
     before = parts(folder)
     (folder / ".DS_Store").write_text("x")
     (folder / "cat" / "Thumbs.db").write_text("x")
@@ -95,7 +95,7 @@ def test_what_computers_leave_behind_is_ignored(folder):
     assert parts(folder) == before
 
 
-def test_turned_photographs_are_put_upright(folder):
+def test_rotated_photographs_are_put_upright(folder):
     tall = np.zeros((40, 40), dtype=np.uint8)
     tall[:20] = 255
     exif = Image.Exif()
@@ -164,7 +164,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_wrong_with_a_folder_is_said_with_its_name(folder, damage):
+def test_an_error_names_the_bad_folder_or_file(folder, damage):
     spoil, message = DAMAGES[damage]
     spoil(folder)
     with pytest.raises(DataError, match=message):

@@ -88,7 +88,7 @@ def test_the_nearest_size_divides_the_images():
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.1, 0.333, 1.0])
-def test_flipped_labels_are_exactly_as_many_and_all_wrong(fraction):
+def test_exactly_the_given_fraction_is_flipped_and_every_flip_is_wrong(fraction):
     labels = torch.arange(1000) % 10
     flipped = data.flip_labels(labels, fraction, 10, generator(3))
     assert int((flipped != labels).sum()) == round(fraction * 1000)
@@ -111,7 +111,7 @@ def test_flips_depend_on_the_generator():
     assert not torch.equal(*flips)
 
 
-def test_flips_of_a_smaller_fraction_are_among_those_of_a_larger():
+def test_a_larger_fraction_includes_the_flips_of_a_smaller_one():
     labels = torch.arange(1000) % 10
     first, second = generator(), generator()
     for _ in ("training", "validation"):  # from one generator, one after the other

@@ -35,6 +35,6 @@ def test_stream_rejects_an_unknown_name():
         data.stream(0, "dropout")
 
 
-def test_stream_rejects_a_seed_that_is_no_integer():
+def test_stream_rejects_a_seed_that_is_not_an_integer():
     with pytest.raises(TypeError):
         data.stream_seed(0.0, "init")

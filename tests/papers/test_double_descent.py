@@ -39,7 +39,7 @@ def problem(n=30, count=20, seed=0):
 
 
 def random_net(features, n=40, inputs=12, seed=0):
-    """Random features fitted to labels that are noise."""
+    """Return random features fitted to random labels."""
     g = torch.Generator().manual_seed(seed)
     x, y = torch.randn(n, inputs, generator=g), torch.randint(4, (n,), generator=g)
     return RandomFeatures(inputs, features, g).fit(x, y, 4), x, y
@@ -123,7 +123,7 @@ def test_the_threshold_is_the_smallest_size_that_fits():
     assert threshold({4: 0.3, 8: 0.2}) is None
 
 
-def test_features_of_unit_pixels_are_about_one_long():
+def test_features_of_unit_variance_pixels_have_norm_about_1():
     net = RandomFeatures(50, 400, torch.Generator().manual_seed(0))
     lengths = net.hidden(torch.randn(200, 50)).square().sum(1)
     assert lengths.mean() == pytest.approx(1, abs=0.05)
@@ -151,7 +151,7 @@ def test_wrong_labels_are_wrong_and_the_same_at_every_width():
         assert torch.equal(noisy.train.labels, sample("width-8-noisy").train.labels)
 
 
-def test_all_widths_and_seeds_are_one_ragged_batch_and_equal_runs_by_themselves(monkeypatch):
+def test_all_widths_and_seeds_are_one_ragged_batch_and_equal_solo_runs(monkeypatch):
     made = []
     monkeypatch.setattr(
         stacks_of_trainings, "Ragged", lambda models: made.append(len(models)) or Ragged(models)
@@ -172,7 +172,7 @@ def test_all_widths_and_seeds_are_one_ragged_batch_and_equal_runs_by_themselves(
     assert made == [len(together)]
 
 
-def test_a_run_of_random_features_uses_its_own_share_of_the_images():
+def test_a_run_of_random_features_uses_its_fraction_of_the_images():
     given = sample("samples-0.4-noisy")
     described = first_of("plain", "samples-0.4-noisy", given)
     net = described.solve()
@@ -197,7 +197,7 @@ def test_the_penalty_reaches_the_closed_form_and_the_optimizer():
     assert [one.config.weight_decay for one in described] == [0.0, 0.01]
 
 
-def test_arms_and_cells_say_what_a_net_is_trained_with():
+def test_arms_and_conditions_decide_how_a_net_is_trained():
     given = sample("width-8-noisy")
     plain, sgd, cosine = (
         first_of(arm, "width-8-noisy", given) for arm in ("plain", "sgd", "cosine")
@@ -213,7 +213,7 @@ def test_arms_and_cells_say_what_a_net_is_trained_with():
     assert plain.config.eval_steps[-1] == 40
 
 
-def test_a_pruned_net_keeps_its_largest_weights_and_starts_again_from_the_first_ones():
+def test_a_pruned_net_keeps_its_largest_weights_and_resets_them():
     run = run_of("pruned", "density-0.3-noisy", preset=replace(SMALL, steps=1))
     given = sample("density-0.3-noisy")
     plain = first_of("plain", f"width-{arms.PRUNED_WIDTH}-noisy", given)
@@ -230,7 +230,7 @@ def test_a_pruned_net_keeps_its_largest_weights_and_starts_again_from_the_first_
         assert (weight - first[name])[kept].abs().max() <= arms.LR * 1.01
 
 
-def test_peak_and_minimum_stand_where_tuning_seeds_put_them():
+def test_peak_and_minimum_are_where_tuning_seeds_put_them():
     trials = BOOK.load("double_descent", "laptop").trials
     scores = trials[trials["arm"] == "plain"].set_index("condition")["accuracy"]
 
@@ -252,7 +252,7 @@ def test_peak_and_minimum_stand_where_tuning_seeds_put_them():
     assert pruned.idxmin() == arms.at("density", arms.SPARSE_PEAK).name
 
 
-def test_equal_tuning_is_asked_of_core_arms_alone():
+def test_equal_tuning_is_required_of_core_arms_only():
     record = BOOK.load("double_descent", "laptop")
     rules = checklist(STUDY, record).set_index("rule of the protocol")
     assert rules.loc["4. Equal tuning", "here"] == "met"

@@ -21,7 +21,7 @@ def page():
 @pytest.mark.parametrize(
     ("what", "arm", "width"), [("steps", "plain", 256), ("density", "pruned", 128)]
 )
-def test_parts_of_a_net_end_with_the_whole_one_at_1(page, what, arm, width):
+def test_curves_over_a_fraction_end_with_the_full_net_at_1(page, what, arm, width):
     test, fitted = figures.parts(page, arm, what, width).values()
     whole = page.record.runs("plain", f"width-{width}-noisy")["accuracy"]
     assert (100 - test[1].to_numpy()).tolist() == pytest.approx((100 * whole).tolist())
@@ -51,7 +51,7 @@ def test_errors_along_training_are_indexed_by_the_step(page):
         figures.show_pruned,
     ],
 )
-def test_every_picture_draws_the_records(page, show, monkeypatch):
+def test_every_figure_draws_the_records(page, show, monkeypatch):
     shown = []
     monkeypatch.setattr(chapter, "show", lambda drawn, stamp: shown.append((drawn, stamp)))
     show(page)

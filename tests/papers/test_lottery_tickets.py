@@ -101,7 +101,7 @@ def test_a_pruned_weight_is_never_kept_however_large(criterion):
     assert criterion(weights, masks, 0.75)["a"].tolist() == [[0, 1, 1, 1]]
 
 
-def test_magnitude_masks_reject_more_than_survives_and_none():
+def test_magnitude_masks_reject_no_survivor_and_more_than_there_are():
     weights, masks = by_hand(a=[[9.0, 1.0]]), by_hand(a=[[0, 1]])
     with pytest.raises(ValueError, match=r"must keep 1 to 1 survivors of 'a', got 1.0 \(keeps 2\)"):
         method.magnitude_masks(weights, masks, 1.0)
@@ -222,7 +222,7 @@ def test_every_round_agrees_with_torch(rewind, optimizer):
 
 
 @each_criterion
-def test_rounds_nest_and_arrive_at_the_density_asked_for(criterion):
+def test_masks_of_rounds_are_nested_and_reach_the_final_density(criterion):
     model, seen = toy(), []
     for candidate in method.rounds(model, 0.1, 4, criterion=criterion):
         seen.append(method.masks(candidate))
@@ -267,7 +267,7 @@ def test_survivors_are_the_weights_of_the_step_bitwise(step, optimizer):
     assert ticket[1].num_batches_tracked == step
 
 
-def test_every_training_starts_from_the_step_that_is_rewound_to():
+def test_every_training_starts_from_the_rewinding_step():
     calls = []
 
     def record(model, start, stop):
@@ -433,7 +433,7 @@ def test_reinitialized_nets_share_the_mask_and_nothing_else():
     assert not same(*(method.weights(end.model) for end in ends[:2]))
 
 
-def test_fine_tuning_goes_on_at_a_small_rate_and_rewinds_nothing():
+def test_fine_tuning_continues_at_a_small_rate_and_rewinds_nothing():
     (trainings,) = procedures("fine_tuned")
     rates = []
     for training in trainings:

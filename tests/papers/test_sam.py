@@ -576,7 +576,7 @@ def test_sam_survives_copying_and_pickling():
         assert not torch.equal(v, w)
 
 
-def test_a_placebo_in_a_stack_is_refused_rather_than_turned_into_sam():
+def test_a_placebo_in_a_stack_is_rejected_and_not_turned_into_sam():
     of = papers.find("sam")
     undeclared = replace(of.arm("random"), stochastic=False)
     tiny = [

@@ -143,7 +143,7 @@ def test_one_step_gives_the_loss_that_sam_sees():
     assert worst_in_ball(model, loss, rho=0.2, steps=1) == pytest.approx(rise.item(), rel=1e-5)
 
 
-def test_more_steps_find_no_less_and_a_ball_of_radius_0_holds_no_rise():
+def test_more_steps_find_no_smaller_rise_and_radius_0_gives_no_rise():
     model, loss = net(), loss_of()
     rises = [worst_in_ball(model, loss, rho=0.5, steps=steps) for steps in (1, 2, 5, 20)]
     assert rises == sorted(rises) and rises[0] < rises[-1]
@@ -151,7 +151,7 @@ def test_more_steps_find_no_less_and_a_ball_of_radius_0_holds_no_rise():
 
 
 @each_measure
-def test_a_measure_leaves_no_trace(measure):
+def test_a_measure_leaves_the_model_unchanged(measure):
     model, loss = net(), loss_of()
     model[0].eval()
     model[4].weight.grad = torch.ones_like(model[4].weight)
@@ -165,7 +165,7 @@ def test_a_measure_leaves_no_trace(measure):
 
 
 @each_measure
-def test_a_loss_that_fails_leaves_no_trace(measure):
+def test_a_loss_that_raises_leaves_the_model_unchanged(measure):
     model, loss, calls = net(), loss_of(), []
 
     def fails(model):
@@ -188,10 +188,10 @@ def test_dropout_and_batchnorm_are_measured_in_evaluation_mode(measure):
 
 
 @each_measure
-def test_a_measure_repeats_itself_and_works_where_gradients_are_off(measure):
+def test_a_measure_is_reproducible_and_works_with_gradients_off(measure):
     model, loss = net(), loss_of()
     first = measure(model, loss)
-    torch.manual_seed(5)  # the default generator has no say
+    torch.manual_seed(5)  # the default generator must not matter
     with torch.no_grad():
         assert measure(model, loss) == first
 
@@ -210,7 +210,7 @@ def test_a_diverged_model_measures_nan(measure):
     assert math.isnan(measure(model, loss_of()))
 
 
-def test_settings_out_of_range_are_refused():
+def test_arguments_out_of_range_are_rejected():
     model, loss = net(), loss_of()
     with pytest.raises(ValueError, match="rho must be non-negative and finite, got -1"):
         worst_in_ball(model, loss, rho=-1)

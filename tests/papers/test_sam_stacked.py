@@ -1,4 +1,4 @@
-"""SAM on a stack of replicas: each one equals its solo run, at every step."""
+"""SAM on a stack: each replica equals its solo run, at every step."""
 
 from functools import partial
 

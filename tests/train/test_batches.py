@@ -1,4 +1,4 @@
-"""The order of batches hangs on the seed alone, and training follows it."""
+"""The order of batches depends on the seed alone, and training follows it."""
 
 import pytest
 import torch
@@ -14,11 +14,11 @@ def test_every_epoch_is_a_permutation_without_repeats():
     epochs = [order[:4].flatten(), order[4:8].flatten()]
     assert all(len(epoch.unique()) == 20 for epoch in epochs)
     assert not torch.equal(*epochs)
-    # The examples that an epoch drops differ from one to the next.
+    # Different epochs drop different examples.
     assert set(epochs[0].tolist()) != set(epochs[1].tolist())
 
 
-def test_the_order_hangs_on_the_seed_alone():
+def test_the_order_depends_on_the_seed_alone():
     torch.manual_seed(0)
     first = batch_order(40, config(9), seed=1)
     torch.manual_seed(1)
@@ -39,6 +39,6 @@ def test_a_training_takes_the_batches_in_their_order():
         assert torch.equal(x, data.pixels()[index]) and torch.equal(y, data.labels[index])
 
 
-def test_fewer_examples_than_a_batch_are_refused():
+def test_fewer_examples_than_a_batch_are_rejected():
     with pytest.raises(ValueError, match="a batch of 10 needs at least as many examples, got 9"):
         train.fit(linear(), split(9), config(), seed=0)

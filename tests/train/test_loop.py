@@ -57,7 +57,7 @@ def test_the_same_training_twice_is_bitwise_equal():
     assert not torch.equal(first.losses, other.losses)
 
 
-def test_every_parameter_group_keeps_its_own_peak():
+def test_every_parameter_group_keeps_its_own_peak_rate():
     seen = []
 
     class Watched(torch.optim.SGD):
@@ -78,7 +78,7 @@ def test_every_parameter_group_keeps_its_own_peak():
 # The method stream
 
 
-def test_two_calls_on_one_batch_meet_the_same_mask_and_the_next_step_another():
+def test_two_calls_on_one_batch_get_the_same_mask_and_the_next_step_another():
     masks = masks_of(Twice)
     firsts, seconds = masks[::2], masks[1::2]
     assert len(firsts) == 4
@@ -86,12 +86,12 @@ def test_two_calls_on_one_batch_meet_the_same_mask_and_the_next_step_another():
     assert not any(torch.equal(a, b) for a, b in zip(firsts, firsts[1:], strict=False))
 
 
-def test_every_part_of_a_batch_meets_noise_of_its_own():
+def test_every_part_of_a_batch_gets_its_own_noise():
     masks = masks_of(InParts, batch_size=40)
     assert len(masks) == 16 == len({tuple(mask.flatten().tolist()) for mask in masks})
 
 
-def test_what_an_optimizer_draws_before_the_closure_hangs_on_the_seed_alone():
+def test_draws_before_the_closure_depend_on_the_seed_alone():
     def losses(state, seed=0):
         torch.manual_seed(state)
         optimizer = partial(by, DrawsFirst)
@@ -111,7 +111,7 @@ def test_a_loss_draws_from_the_method_stream_of_every_step():
         assert torch.equal(loss.batches[step][0], x + torch.rand(x.shape, generator=draw))
 
 
-def test_what_a_method_draws_leaves_the_order_alone():
+def test_draws_of_a_method_do_not_change_the_batch_order():
     plain, loud = Recorded(), Jittered()
     train.fit(linear(), split(), config(8), seed=2, loss=plain)
     train.fit(linear(nn.Dropout(0.5)), split(), config(8), seed=2, loss=loud)
@@ -165,7 +165,7 @@ def test_passes_count_examples_times_calls(kind, calls):
     assert result.passes == 6 * 10 * calls
 
 
-def test_what_comes_out_of_a_training():
+def test_the_fields_of_a_fit():
     c, model = config(3), linear()
     result = train.fit(model, split(), c, seed=8)
     assert result.model is model and result.config is c

@@ -1,4 +1,4 @@
-"""A ragged batch is its nets: each width of each seed equals its solo run, at every step."""
+"""Each net of a ragged batch equals its solo run, at every step."""
 
 from dataclasses import replace
 from functools import partial
@@ -16,7 +16,7 @@ WIDTHS = (2, 7, 3)
 
 
 def trainings(optimizer=train.sgd, lr=0.02, spread=1.0, loss=train.cross_entropy):
-    """One training a seed and width; each may have a learning rate and a decay of its own."""
+    """One training per seed and width, each with its own learning rate and decay if spread > 1."""
     described = []
     for number, (seed, width) in enumerate((seed, width) for seed in (0, 1) for width in WIDTHS):
         split = clothes(seed, 0.2)
@@ -42,7 +42,7 @@ def test_each_width_equals_its_solo_run_at_every_step(optimizer, lr, spread):
     assert loss.together == {6, 0}  # in one batch, then one by one
 
 
-def test_a_width_that_diverges_leaves_the_others_alone():
+def test_a_width_that_diverges_does_not_change_the_others():
     described = trainings(lr=0.05)
     described[1] = replace(described[1], config=replace(described[1].config, lr=1e30))
     together = train.fit_all(described)
@@ -57,7 +57,7 @@ def wrapped(model, config):
 
 
 def second(change):
-    """Return what changes the second of some trainings."""
+    """Return a function that changes the second training of a list."""
     return lambda described: [described[0], change(described[1]), *described[2:]]
 
 
@@ -94,7 +94,7 @@ UNLIKE = {
 
 
 @pytest.mark.parametrize("what", UNLIKE)
-def test_what_cannot_share_a_batch_trains_one_by_one(what):
+def test_trainings_that_cannot_share_a_batch_train_one_by_one(what):
     loss = Recorded()
     described = UNLIKE[what](trainings(loss=loss))
     fits = train.fit_all(described)
@@ -102,6 +102,6 @@ def test_what_cannot_share_a_batch_trains_one_by_one(what):
     assert all(fit.diverged_at is None for fit in fits)
 
 
-def test_a_ragged_batch_says_what_it_takes():
+def test_models_that_cannot_form_a_ragged_batch_are_rejected():
     with pytest.raises(ValueError, match="one hidden layer.*one by one"):
         Ragged([nn.Linear(2, 2), nn.Linear(2, 3)])

@@ -1,4 +1,4 @@
-"""Recipes: what a training is told, and what cannot be told it."""
+"""Recipes: schedules, the range of fields, initialization and cross-entropy."""
 
 import math
 
@@ -36,12 +36,12 @@ def test_the_learning_rate_at_pinned_steps(schedule, factors):
         ({"eval_steps": (2, 5)}, r"eval_steps must lie in 1..4, got \(2, 5\)"),
     ],
 )
-def test_a_config_out_of_range_is_refused(fields, message):
+def test_a_config_out_of_range_is_rejected(fields, message):
     with pytest.raises(ValueError, match=message):
         config(**fields)
 
 
-def test_initialization_hangs_on_the_seed_alone():
+def test_initialization_depends_on_the_seed_alone():
     def drawn(seed):
         return numbers(train.initialized(lambda: nn.Linear(3, 3), seed))
 

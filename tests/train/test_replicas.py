@@ -1,4 +1,4 @@
-"""What makes a stack, and what its runs have in common."""
+"""Which models can be stacked, and how the values of their runs are merged."""
 
 from functools import partial
 
@@ -24,7 +24,7 @@ UNLIKE = {
 
 
 @pytest.mark.parametrize("what", UNLIKE)
-def test_models_that_make_no_stack_are_refused(what):
+def test_models_that_cannot_be_stacked_are_rejected(what):
     assert not replicas.stackable(UNLIKE[what])
     with pytest.raises(ValueError, match="train these models one by one"):
         replicas.Stack(UNLIKE[what])
@@ -58,6 +58,6 @@ def test_numbers_that_differ_become_tensors_and_equal_values_stay():
     ],
     ids=["texts", "other keywords", "a function and its partial", "other functions"],
 )
-def test_what_differs_in_more_than_numbers_does_not_merge(values):
+def test_values_that_differ_in_more_than_numbers_do_not_merge(values):
     with pytest.raises(ValueError, match="may differ in numbers only"):
         replicas.merged(values, torch.zeros(1))

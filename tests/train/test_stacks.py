@@ -1,4 +1,4 @@
-"""A stack is its replicas: each one equals its solo run, at every step."""
+"""Each replica of a stack equals its solo run, at every step."""
 
 from dataclasses import replace
 from functools import partial
@@ -82,7 +82,7 @@ def described(lrs=LRS, loss=cross_entropy, **changes):
     ]
 
 
-def test_curves_and_best_models_are_each_replicas_own():
+def test_each_replica_has_its_own_curve_and_best_model():
     loss = Recorded()
     fits = require_solo_results(partial(described, loss=loss), tolerance=1e-4)
     assert loss.together == {3, 0}  # as a stack, then one by one
@@ -90,7 +90,7 @@ def test_curves_and_best_models_are_each_replicas_own():
     assert all(one.seconds > 0 for one in fits)
 
 
-def test_a_replica_that_diverges_leaves_the_others_alone():
+def test_a_replica_that_diverges_does_not_change_the_others():
     lrs = (0.05, 1e30, 0.1)
     together, solos = train.fit_all(described(lrs)), [alone(of) for of in described(lrs)]
     assert [one.diverged_at is None for one in together] == [True, False, True]

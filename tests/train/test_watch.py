@@ -1,4 +1,4 @@
-"""What is seen of a training: its curve, its best model, its divergence, its scores."""
+"""What is recorded of a training: its curve, best model, divergence and scores."""
 
 import math
 
@@ -34,7 +34,7 @@ def failing(at, value=math.nan):
 
 def test_the_curve_and_the_best_model_of_its_steps():
     data = Split(torch.zeros(4, 1, PIXELS, PIXELS, dtype=torch.uint8), torch.tensor([0, 0, 1, 2]))
-    # On black images the bias decides. Step 1 is as good as it gets, but is not asked for.
+    # On black images only the bias matters. Step 1 is the best one, but is not evaluated.
     script = [[9.0, 0, 0], [0, 9.0, 0], [8.0, 0, 0], [7.0, 0, 0], [0, 0, 9.0]]
     result = train.fit(
         linear(),
@@ -50,7 +50,7 @@ def test_the_curve_and_the_best_model_of_its_steps():
     assert result.best.training and result.model.training
 
 
-def test_looking_changes_nothing():
+def test_evaluation_does_not_change_the_training():
     blind, seen = (
         train.fit(
             linear(nn.Dropout(0.5)),
@@ -70,7 +70,7 @@ def test_looking_changes_nothing():
     assert numbers(seen.best).data_ptr() != numbers(seen.model).data_ptr()
 
 
-def test_looks_need_a_split_to_look_at():
+def test_eval_steps_need_a_validation_split():
     with pytest.raises(ValueError, match="eval_steps is given, so fit needs a validation split"):
         train.fit(linear(), split(), config(eval_steps=(1,)), seed=0)
 
@@ -90,7 +90,9 @@ def test_a_single_bad_step_is_found_even_if_the_run_recovers():
     def loss(model, x, y):
         value = train.cross_entropy(model, x, y)
         loss.calls += 1
-        return value + (math.inf if loss.calls == 4 else 0)  # inf adds nothing to the slope
+        return value + (
+            math.inf if loss.calls == 4 else 0
+        )  # the added inf does not change the gradient
 
     loss.calls = 0
     result = train.fit(linear(), split(), config(10), seed=0, loss=loss)
@@ -104,7 +106,7 @@ def test_a_huge_learning_rate_diverges_at_the_first_non_finite_loss():
     assert result.passes == 50 * 10
 
 
-def test_a_last_update_that_no_loss_shows_is_a_divergence_too():
+def test_a_last_update_that_is_not_finite_is_a_divergence():
     script = [[0.0, 0, 0], [math.nan, 0, 0]]
     result = train.fit(
         linear(),
@@ -125,7 +127,7 @@ def test_a_diverged_model_is_neither_on_the_curve_nor_the_best():
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 40, 2000])
-def test_accuracy_and_nll_against_three_lines(batch_size):
+def test_accuracy_and_nll_match_three_lines_by_hand(batch_size):
     data, model = split(), linear()
     logp = model(data.pixels()).log_softmax(1)
     nll = -sum(logp[i, y].item() for i, y in enumerate(data.labels)) / 40

@@ -45,7 +45,7 @@ def test_a_cached_run_of_changed_code_is_not_used_again():
     assert again["from_cache"] and timeless(again) == timeless(before)
 
 
-def test_fingerprints_that_are_known_are_taken_and_not_replayed():
+def test_given_fingerprints_are_not_replayed():
     (one,) = map_runs(STUDY, [RUN], fingerprints={"sgd": {"clean": {}}})
     (other,) = map_runs(STUDY, [RUN], fingerprints={"sgd": {"clean": {"losses": [1.0]}}})
     (again,) = map_runs(STUDY, [RUN], fingerprints={"sgd": {"clean": {}}})
@@ -93,7 +93,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("what", [*GARBAGE, "half", "folder"])
-def test_a_corrupt_entry_of_any_kind_is_dropped_with_a_warning_and_redone(own_cache, what):
+def test_a_corrupt_entry_is_deleted_with_a_warning_and_run_again(own_cache, what):
     two = [replace(run, condition=toy.NOISE) for run in THREE[:2]]  # each a stack of its own
     rows = map_runs(STUDY, two)
     path = min((own_cache / "reviewlib" / "runs").rglob("*.json"))
@@ -121,7 +121,7 @@ def test_a_cache_that_cannot_be_written_is_named_before_anything_trains(own_cach
         map_runs(STUDY, [replace(RUN, arm=replace(SGD, train=never))])
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_file_is_written_atomically(tmp_path, monkeypatch):
     path = tmp_path / "x.json"
     storage.write(path, "old")
     monkeypatch.setattr(storage.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("killed")))

@@ -40,7 +40,7 @@ def test_contrasts_add_subtract_and_take_weights(contrast, expected):
     assert weights(contrast) == expected
 
 
-def test_a_contrast_is_its_terms_in_their_order():
+def test_a_contrast_keeps_its_terms_in_order():
     contrast = (SLOW - SGD) @ CLEAN
     assert list(contrast) == [(1, "slow", "clean"), (-1, "sgd", "clean")]
     assert len(contrast) == 2 and contrast == Contrast(tuple(contrast))
@@ -50,7 +50,7 @@ def test_a_contrast_is_its_terms_in_their_order():
 
 @pytest.mark.parametrize("placed", [SGD @ CLEAN, SLOW - SGD @ CLEAN])
 def test_a_term_has_one_condition(placed):
-    with pytest.raises(ValueError, match="one condition a term, got clean already"):
+    with pytest.raises(ValueError, match="a term must have one condition, and has clean already"):
         placed @ NOISE
 
 
@@ -60,18 +60,18 @@ def test_a_term_has_one_condition(placed):
         (NOTHING, r"^it needs a contrast whose weights sum to 0, got \(\)"),
         (SLOW @ CLEAN, "weights sum to 0, got .*slow"),
         ((SLOW - 0.5 * SGD) @ CLEAN, "weights sum to 0"),
-        (SLOW - SGD, r"^it compares slow nowhere: write \(slow - ...\) @ CONDITION"),
-        (SLOW @ CLEAN - SGD, "compares sgd nowhere"),
+        (SLOW - SGD, r"^it compares slow in no condition: write \(slow - ...\) @ CONDITION"),
+        (SLOW @ CLEAN - SGD, "compares sgd in no condition"),
     ],
 )
-def test_what_is_no_comparison_is_refused(contrast, message):
+def test_a_contrast_that_compares_nothing_is_rejected(contrast, message):
     with pytest.raises(ValueError, match=message):
         contrast.require_comparison("it")
     with pytest.raises(ValueError, match="claim better "):
         replace(toy.CLAIM, contrast=contrast)
 
 
-def test_weights_that_sum_to_0_but_for_rounding_are_a_comparison():
+def test_weights_may_sum_to_0_up_to_rounding():
     assert 0.1 + 0.2 - 0.3 != 0
     ((0.1 * A + 0.2 * B - 0.3 * NONE) @ CLEAN).require_comparison("it")
 

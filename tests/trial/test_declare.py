@@ -1,4 +1,4 @@
-"""The words of a study.py: trainings, presets, claims and controls with what all studies share."""
+"""What a study.py declares: trainings, presets, claims and controls, with shared defaults."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def inputs(preset=toy.TINY, arm=SGD, **settings):
 # Trainings
 
 
-def test_a_training_is_told_the_settings_and_sizes_of_its_run():
+def test_a_training_gets_the_settings_and_sizes_of_its_run():
     run = inputs(replace(toy.TINY, steps=40), weight_decay=0.01)
     made = declare.training(run)
     assert (made.config.steps, made.config.batch_size) == (40, 20)
@@ -36,17 +36,17 @@ def test_a_training_is_told_the_settings_and_sizes_of_its_run():
     assert torch.equal(numbers(made.model), numbers(run.net()))
 
 
-def test_a_run_without_a_weight_decay_has_none_and_a_short_one_is_seen_after_every_step():
+def test_the_default_weight_decay_is_0_and_a_short_training_is_scored_at_every_step():
     made = declare.training(inputs())
     assert made.config.weight_decay == 0 and set(made.config.eval_steps) == {1, 2, 3, 4}
 
 
-def test_a_training_with_the_steps_of_its_arm_is_seen_over_all_of_them():
+def test_evaluations_cover_all_the_steps_of_an_arm():
     made = declare.training(inputs(arm=replace(SGD, step_multiple=10)))
     assert made.config.steps == 40 and made.config.eval_steps[-1] == 40
 
 
-def test_what_a_training_is_told_otherwise_comes_first():
+def test_given_options_override_those_of_the_run():
     run = inputs(weight_decay=0.01)
     model, part = torch.nn.Linear(2, 2), run.sample.train.take(range(30))
     said = {"steps": 20, "batch_size": 10, "lr": 0.2, "weight_decay": 0.3, "momentum": 0.5}
@@ -61,14 +61,14 @@ def test_what_a_training_is_told_otherwise_comes_first():
     assert declare.training(run, eval_steps=(3,)).config.eval_steps == (3,)
 
 
-def test_a_training_on_the_way_has_an_order_of_its_own_and_is_not_scored():
+def test_an_intermediate_training_has_its_own_order_and_is_not_scored():
     run = inputs()
     made = declare.training(run, order=77)
     assert made.seed == 77 and made.config.eval_steps == ()
     assert torch.equal(numbers(made.model), numbers(run.net()))
 
 
-def test_a_run_without_a_learning_rate_must_be_told_one():
+def test_a_run_without_a_learning_rate_must_be_given_one():
     run = replace(inputs(), settings={})
     with pytest.raises(KeyError, match="lr"):
         declare.training(run)
@@ -80,7 +80,7 @@ def test_a_run_without_a_learning_rate_must_be_told_one():
 OWN = {"train": 1000, "validation": 500, "batch_size": 100, "steps": 150}
 
 
-def test_presets_add_a_studys_own_sizes_to_those_that_all_studies_share():
+def test_presets_add_a_studys_own_sizes_to_the_shared_ones():
     quick, laptop, gpu = presets(
         quick=OWN | {"conditions": (CLEAN,)},
         laptop=OWN | {"seeds": 20, "trials": 16},
@@ -131,13 +131,13 @@ def test_a_claim_without_a_statement_is_worded_from_labels():
     ],
     ids=["three terms", "a main effect", "out of scope"],
 )
-def test_what_has_no_words_of_its_own_needs_a_statement(claim):
+def test_a_claim_that_cannot_be_worded_needs_a_statement(claim):
     with pytest.raises(ValueError, match="claim odd needs a statement of what it compares"):
         toy.study(claims=(claim,))
     assert worded(replace(claim, statement="It is.")) == ["It is."]
 
 
-def test_claims_of_every_kind_say_what_they_are():
+def test_each_function_returns_a_claim_of_its_kind():
     better, worse = (SLOW - SGD) @ CLEAN, (SGD - SLOW) @ NOISE
     made = gain("g", better, primary=True, metric="nll", better="lower", margin=0.1)
     assert (made.kind, made.where, made.primary) == ("gain", "our question", True)
@@ -152,7 +152,7 @@ def test_claims_of_every_kind_say_what_they_are():
 # Controls
 
 
-def test_the_standard_controls_repeat_the_baseline_with_other_luck_and_fewer_images():
+def test_the_standard_controls_repeat_the_baseline_with_other_seeds_and_fewer_images():
     again, quarter = standard_controls(SGD, (CLEAN,))
     assert (again.name, again.search_seed, again.train_fraction) == ("sgd_again", 1, 1)
     assert (quarter.name, quarter.search_seed, quarter.train_fraction) == ("sgd_quarter", 0, 0.25)
@@ -162,7 +162,7 @@ def test_the_standard_controls_repeat_the_baseline_with_other_luck_and_fewer_ima
         assert control.label.startswith("SGD, ")
 
 
-def test_controls_are_run_where_the_baseline_is_unless_told_otherwise():
+def test_controls_are_run_in_the_baselines_conditions_by_default():
     for conditions in ((), (NOISE,)):
         baseline = replace(SGD, conditions=conditions)
         assert {control.conditions for control in standard_controls(baseline)} == {

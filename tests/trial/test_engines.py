@@ -18,7 +18,7 @@ from reviewlib.trial import engines, experiment
 
 pytestmark = [
     pytest.mark.slow,  # starts a Ray cluster, and workers that import torch
-    # One cluster for all: a runner of several workers that knows groups keeps them in one.
+    # All tests share one cluster; pytest-xdist runs a group in one worker.
     pytest.mark.xdist_group("ray"),
 ]
 TASKS = [(number, 10) for number in range(7)]
@@ -41,7 +41,7 @@ except KeyboardInterrupt:
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Open a session on two workers and a GPU, which Ray only counts."""
+    """Open a session with two workers and one GPU; Ray counts GPUs without using them."""
     # Ray's workers do not search pytest's folders for modules.
     for module in (tasks, toy):
         ray.cloudpickle.register_pickle_by_value(module)
@@ -62,7 +62,7 @@ def test_every_engine_gives_the_same_results(engine, cluster):
     assert ray.is_initialized()
 
 
-def test_the_task_of_a_killed_worker_is_done_again(cluster, tmp_path):
+def test_the_task_of_a_killed_worker_is_restarted(cluster, tmp_path):
     asked = [(number, tmp_path / "marker") for number in range(7)]
     found = dict(engines.map_tasks(tasks.dying_once, asked, engine="ray", jobs=2))
     assert (tmp_path / "marker").exists()
@@ -98,12 +98,12 @@ def test_a_study_whose_worker_is_killed_has_the_runs_of_a_local_one(cluster, tmp
 
 def test_a_task_that_always_kills_its_worker_is_given_up(cluster, monkeypatch):
     monkeypatch.setattr(engines, "RETRIES", 0)
-    with pytest.raises(RuntimeError, match="^task 0 did not come back from Ray: .*died"):
+    with pytest.raises(RuntimeError, match="^task 0 failed on Ray: .*died"):
         list(engines.map_tasks(tasks.dying, [(0,)], engine="ray"))
 
 
 @pytest.mark.parametrize("engine", engines.ENGINES)
-def test_an_exception_comes_as_it_was_raised_after_the_results_before_it(engine, cluster):
+def test_an_exception_arrives_unchanged_after_the_results_before_it(engine, cluster):
     seen = {}
     with pytest.raises(tasks.Refused) as caught:
         for index, result in engines.map_tasks(
@@ -116,7 +116,7 @@ def test_an_exception_comes_as_it_was_raised_after_the_results_before_it(engine,
 
 
 @pytest.mark.parametrize("engine", ELSEWHERE)
-def test_closing_early_ends_what_runs(engine, cluster, tmp_path):
+def test_closing_early_cancels_the_running_tasks(engine, cluster, tmp_path):
     asked = [(number, tmp_path) for number in (1, 0, 2)]
     results = engines.map_tasks(tasks.napping, asked, engine=engine, jobs=2)
     assert next(results) == (1, 0)
@@ -162,12 +162,12 @@ def test_a_task_sees_the_gpu_that_it_was_given(cluster):
     assert seen == "0"
 
 
-def test_a_gpu_that_the_cluster_lacks_is_not_waited_for(cluster):
+def test_a_missing_gpu_is_an_error_and_not_a_wait(cluster):
     with pytest.raises(ValueError, match="a task takes 2 GPU, the Ray cluster has 1: add"):
         next(engines.map_tasks(tasks.scaled, TASKS, engine="ray", gpus=2))
 
 
-def test_a_worker_with_other_code_is_refused(cluster, monkeypatch):
+def test_a_worker_with_other_code_is_rejected(cluster, monkeypatch):
     monkeypatch.setattr(engines, "_source", lambda: "other")
     with pytest.raises(RuntimeError, match="the driver has other: install the same version"):
         next(engines.map_tasks(tasks.scaled, TASKS, engine="ray"))
@@ -177,7 +177,7 @@ def test_a_function_that_workers_cannot_import_is_named(cluster, monkeypatch, tm
     (tmp_path / "only_here.py").write_text("def function(number): return number\n")
     monkeypatch.syspath_prepend(tmp_path)
     function = importlib.import_module("only_here").function
-    with pytest.raises(RuntimeError, match="^task 0 did not come .*No module named 'only_here'$"):
+    with pytest.raises(RuntimeError, match="^task 0 failed .*No module named 'only_here'$"):
         next(engines.map_tasks(function, [(0,)], engine="ray"))
 
 
@@ -196,7 +196,7 @@ def test_without_ray_the_error_says_what_to_install(monkeypatch):
         engines.map_tasks(tasks.scaled, TASKS, engine="ray")
 
 
-def test_an_unknown_engine_and_no_job_are_refused():
+def test_an_unknown_engine_and_zero_jobs_are_rejected():
     with pytest.raises(ValueError, match="must be one of local, processes, ray, got 'spark'"):
         engines.map_tasks(tasks.scaled, TASKS, engine="spark")
     with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):

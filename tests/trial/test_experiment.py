@@ -1,4 +1,4 @@
-"""A study at a preset: every arm is tuned, then run on final seeds with what was chosen."""
+"""A study at a preset: every arm is tuned, then run on final seeds with the chosen settings."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ def places(rows):
     return {(row["arm"], row["condition"]) for row in rows}
 
 
-def test_final_runs_take_the_settings_that_were_chosen_and_tell_of_their_test():
+def test_final_runs_use_the_chosen_settings_and_carry_the_digest_of_their_test():
     seen = []
     out = run(STUDY, toy.TINY, stamp={"commit": "abc"}, progress=seen.append)
     assert len(out.rows) == 4 * toy.TINY.seeds and len(seen) == count_runs(STUDY, toy.TINY)
@@ -32,7 +32,7 @@ def test_final_runs_take_the_settings_that_were_chosen_and_tell_of_their_test():
     assert len(out.floor) == 2 * toy.TINY.seeds
 
 
-def test_an_arm_may_be_run_by_itself_and_a_preset_leaves_out_what_it_does_not_name():
+def test_an_arm_may_be_run_by_itself_and_a_preset_runs_only_what_it_names():
     out = run(STUDY, toy.TINY, arms=("slow",), with_floor=False)
     assert places(out.rows) == {("slow", "clean"), ("slow", "noise")}
     assert out.fingerprints.keys() == {"slow"} and out.floor.empty

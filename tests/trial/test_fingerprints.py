@@ -23,7 +23,7 @@ def test_an_arm_has_a_fingerprint_in_every_condition_it_is_run_in():
     assert replay(toy.study(arms=(*toy.ARMS, late)), late).keys() == {"noise"}
 
 
-def test_a_fingerprint_repeats_itself_and_ignores_words():
+def test_a_fingerprint_is_reproducible_and_ignores_texts():
     assert replay(STUDY, SGD) == replay(STUDY, SGD)
     relabeled = replace(SGD, label="another", note="why")
     assert replay(toy.study(arms=(relabeled, SLOW)), relabeled) == replay(STUDY, SGD)
@@ -67,7 +67,7 @@ def test_a_solution_has_scores_and_no_losses():
 
 @pytest.fixture
 def paper(monkeypatch):
-    """Return the toy as a paper of the package, and the arms that are replayed, one entry a run."""
+    """Return the toy as a paper of the package, and the arms of the replayed runs."""
     replayed = []
 
     def watched(run):
@@ -81,7 +81,7 @@ def paper(monkeypatch):
     return study, replayed
 
 
-def test_a_papers_fingerprint_is_replayed_once_a_state_of_the_source(paper, own_cache, monkeypatch):
+def test_a_papers_fingerprint_is_replayed_once_per_source_state(paper, own_cache, monkeypatch):
     study, replayed = paper
     arm, other = study.arms
     expected = ["sgd"] * 4  # two runs in each of two conditions
@@ -100,7 +100,7 @@ def test_a_papers_fingerprint_is_replayed_once_a_state_of_the_source(paper, own_
     assert replayed == expected + ["sgd"] * 4
 
 
-def test_another_study_of_a_papers_name_is_replayed_every_time(paper, own_cache):
+def test_another_study_with_a_papers_name_is_always_replayed(paper, own_cache):
     study, replayed = paper
     changed = replace(study, results_version=2)
     for _ in range(2):
@@ -109,7 +109,7 @@ def test_another_study_of_a_papers_name_is_replayed_every_time(paper, own_cache)
     assert not (own_cache / "reviewlib" / "fingerprints").exists()
 
 
-def test_what_a_fingerprint_rests_on_is_the_papers_study_and_this_module(paper, monkeypatch):
+def test_a_fingerprint_depends_on_the_papers_study_and_this_module(paper, monkeypatch):
     asked, digest_of = [], sources.digest_of
     monkeypatch.setattr(
         sources, "digest_of", lambda names: asked.append(names) or digest_of(["reviewlib"])

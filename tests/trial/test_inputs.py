@@ -1,4 +1,4 @@
-"""What one run's training is made from, all of its randomness from one seed."""
+"""The inputs of one run, with all of its randomness from one seed."""
 
 from dataclasses import replace
 from itertools import islice
@@ -35,7 +35,7 @@ def test_steps_are_the_presets_times_those_of_arm_and_condition(of_arm, of_condi
     assert run.steps == steps
 
 
-def test_a_net_hangs_on_the_seed_and_its_number_alone():
+def test_a_net_depends_on_the_seed_and_its_number_alone():
     torch.manual_seed(0)
     first = numbers(RUN.net())
     torch.manual_seed(1)
@@ -59,17 +59,17 @@ def test_another_model_may_be_initialized_as_the_net_is():
     assert torch.equal(numbers(RUN.initialized(lambda: toy.net(RUN), 2)), numbers(RUN.net(2)))
 
 
-def test_orders_on_the_way_differ_from_each_other_and_from_every_seeds_own():
+def test_intermediate_orders_differ_from_each_other_and_from_every_seeds_own():
     first = list(islice(RUN.orders, 3))
     assert len({3, *first, next(RUN.orders)}) == 5
     again, other = replace(RUN), replace(RUN, seed=4)
     assert list(islice(again.orders, 3)) == first
     assert not set(first) & set(islice(other.orders, 3))
-    # Seeds that a study counts up lie closer together than its orders on the way.
+    # Consecutive seeds of a study are closer together than the intermediate orders of a run.
     assert min(first) - 3 > 10**6
 
 
-def test_the_methods_stream_starts_anew_at_every_call():
+def test_every_call_restarts_the_methods_stream():
     draws = [torch.rand(3, generator=RUN.stream()) for _ in range(2)]
     assert torch.equal(*draws)
     assert not torch.equal(draws[0], torch.rand(3, generator=replace(RUN, seed=4).stream()))

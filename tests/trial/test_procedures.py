@@ -1,4 +1,4 @@
-"""Runs in several trainings: what follows hangs on what came out, and its row counts all of it."""
+"""Runs of several trainings: each may depend on the last fit, and the row counts all of them."""
 
 import itertools
 from dataclasses import replace
@@ -52,7 +52,7 @@ def test_a_rewound_training_ends_where_the_first_one_did_and_costs_twice():
     assert again.seconds > 0
 
 
-def test_what_several_runs_train_at_the_same_time_is_one_stack():
+def test_simultaneous_trainings_of_several_runs_are_one_stack():
     loss = Recorded()
     together = complete(
         [*(rewinding(inputs(seed), loss=loss) for seed in (0, 1, 2)), once(inputs(3), loss=loss)]
@@ -64,7 +64,7 @@ def test_what_several_runs_train_at_the_same_time_is_one_stack():
         torch.testing.assert_close(end.losses, solo.losses, rtol=1e-4, atol=1e-5)
 
 
-def test_runs_go_on_after_a_ragged_batch():
+def test_runs_continue_after_a_ragged_batch():
     loss, nets = Recorded(), []
     for seed, width in itertools.product((0, 1), (2, 7, 3)):
         run = inputs(seed)
@@ -98,7 +98,7 @@ def test_replicates_are_scored_by_their_mean():
     assert row["passes"] == round(PASSES + sum(one["passes"] for one in alone) / 3)
 
 
-def test_a_procedure_is_sent_what_it_asked_for_a_fit_or_a_list_of_them():
+def test_a_procedure_receives_a_fit_or_a_list_of_fits_as_it_yielded():
     came = []
 
     def asking(run):

@@ -1,4 +1,4 @@
-"""A study that was killed, crowded or starved ends as if nothing had happened."""
+"""A study that was killed, run twice at once or out of disk ends with the usual results."""
 
 import json
 import multiprocessing
@@ -32,7 +32,7 @@ def forks():
 
 @pytest.fixture(scope="module")
 def calm(forks, tmp_path_factory):
-    """Return the homes of uninterrupted studies: by what was watched."""
+    """Return the home folders of uninterrupted studies, by what they watch."""
     homes = {watch: tmp_path_factory.mktemp(watch) for watch in ("study", "writes")}
     assert forks(*((home, {"watch": watch}) for watch, home in homes.items())) == [0, 0]
     return homes
@@ -51,7 +51,7 @@ def performed(home):
 
 
 def outcome(home):
-    """Return what a study found, without times."""
+    """Return the results of a study, without times."""
     record = json.loads((home / "toy" / "quick.json").read_text())
     for row in record["rows"] + record["trials"]:
         assert row.pop("seconds") > 0
@@ -59,7 +59,7 @@ def outcome(home):
 
 
 def halves(home):
-    """Return the entries and records that are not whole."""
+    """Return the cache entries and records that are incomplete."""
     return [path for path in home.rglob("*.json") if not path.read_text().rstrip().endswith("}")]
 
 
@@ -84,20 +84,20 @@ def test_a_study_killed_at_any_moment_repeats_only_the_stack_in_flight(forks, ca
         assert len(set(first[:-1] + again)) == len(first[:-1] + again)
         assert set(first + again) == set(performed(calm["study"]))
         assert outcome(home) == outcome(calm["study"])
-    # The moments are spread over the study, or this test says little.
+    # The kills must be spread over the study, or this test shows little.
     assert len({len(first) for first in before}) > KILLS / 4
     assert any(litter(home) for home in homes)
 
 
 def test_two_processes_on_one_study_do_not_disturb_each_other(forks, calm, tmp_path):
     assert forks((tmp_path, {}), (tmp_path, {})) == [0, 0]
-    assert len(performed(tmp_path)) > 1.5 * STACKS  # they were at it together
+    assert len(performed(tmp_path)) > 1.5 * STACKS  # they ran at the same time
     assert outcome(tmp_path) == outcome(calm["study"])
     assert forks((tmp_path, {})) == [0]
     assert not litter(tmp_path)
 
 
-def test_what_killed_writers_leave_is_removed_a_day_later(own_cache):
+def test_partial_files_of_killed_writers_are_removed_a_day_later(own_cache):
     map_runs(STUDY, SIX[:1])
     (entry,) = own_cache.rglob("*.json")
     fresh, old = entry.with_suffix(".jsonnew.part"), entry.with_suffix(".jsonold.part")
@@ -108,12 +108,12 @@ def test_what_killed_writers_leave_is_removed_a_day_later(own_cache):
     os.utime(entry, (yesterday, yesterday))
     (row,) = map_runs(STUDY, SIX[:1])
     assert row["from_cache"]
-    assert fresh.exists() and not old.exists()  # somebody may still be writing the fresh one
+    assert fresh.exists() and not old.exists()  # a process may still be writing the fresh one
 
 
 @pytest.fixture(params=[limit, fill])
 def starved(request, tmp_path):
-    """Return a home, and what takes its disk away."""
+    """Return a home folder, and the function that takes away its disk space."""
     cache = tmp_path / "cache"
     cache.mkdir()
     if request.param is limit:
@@ -121,12 +121,12 @@ def starved(request, tmp_path):
         return
     if not mounted(cache, "size=4m"):
         # the same test with a limit on file sizes runs everywhere
-        pytest.skip("mounting a small disk takes more rights than these")
+        pytest.skip("mounting a small disk needs more privileges")
     yield tmp_path, fill
     subprocess.run(["umount", cache], check=True)
 
 
-def test_a_full_disk_is_told_before_anything_is_trained(forks, starved):
+def test_a_full_disk_is_reported_before_anything_is_trained(forks, starved):
     home, starve = starved
     assert forks((home, {"starve": starve, "after": 0})) == [1]
     error = (home / "error").read_text()
@@ -135,7 +135,7 @@ def test_a_full_disk_is_told_before_anything_is_trained(forks, starved):
     assert performed(home) == []
 
 
-def test_a_read_only_cache_is_told_before_anything_is_trained(forks, tmp_path):
+def test_a_read_only_cache_is_reported_before_anything_is_trained(forks, tmp_path):
     cache = tmp_path / "cache"
     cache.mkdir(mode=0o500)
     root = os.access(cache, os.W_OK)

@@ -31,7 +31,7 @@ def test_a_run_twice_is_the_same_run():
     assert first["passes"] == toy.TINY.steps * toy.TINY.batch_size
 
 
-def test_a_run_leaves_the_number_of_threads_alone():
+def test_a_run_restores_the_number_of_threads():
     before, seen = torch.get_num_threads(), []
     torch.set_num_threads(2)
 
@@ -81,7 +81,7 @@ def test_an_arm_with_a_train_fraction_gets_the_first_of_the_same_images():
     assert len(given.train) == 30
 
 
-def test_an_arm_with_a_search_of_its_own_starts_elsewhere_on_the_same_images():
+def test_another_search_seed_changes_the_initialization_and_not_the_images():
     again = replace(RUN, arm=replace(SGD, search_seed=1))
     (one,), (other,) = (trained(STUDY, [run], DEVELOPMENT) for run in (RUN, again))
     assert torch.equal(one[2].train.images, other[2].train.images)
@@ -90,13 +90,13 @@ def test_an_arm_with_a_search_of_its_own_starts_elsewhere_on_the_same_images():
     assert first.seed != second.seed
 
 
-def test_what_an_arm_holds_goes_before_its_condition_and_what_is_searched_before_both():
+def test_search_overrides_the_arm_and_the_arm_overrides_the_condition():
     held = replace(RUN, condition=replace(CLEAN, fixed={"momentum": 0.1, "width": 3, "lr": 1}))
     assert held.all_settings() == {"momentum": 0.1, "width": 3, "lr": 0.05}
     assert replace(held, arm=SLOW).all_settings() == {"momentum": 0.45, "width": 3, "lr": 0.05}
 
 
-def test_tuning_is_handed_no_test_data(monkeypatch):
+def test_tuning_gets_no_test_data(monkeypatch):
     monkeypatch.setattr(data, "fold", lambda *_: pytest.fail("reached for test images"))
     perform(STUDY, [TRIAL])
     with pytest.raises(pytest.fail.Exception):
@@ -137,11 +137,11 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("what", DIFFERENT)
-def test_what_a_run_means_decides_its_key(what):
+def test_every_field_that_defines_a_run_changes_its_key(what):
     assert DIFFERENT[what].key(STUDY, "data", PRINT) != RUN.key(STUDY, "data", PRINT)
 
 
-def test_data_version_and_fingerprint_decide_the_key_too():
+def test_data_version_and_fingerprint_change_the_key():
     key = RUN.key(STUDY, "data", PRINT)
     assert key != RUN.key(STUDY, "other data", PRINT)
     assert key != RUN.key(STUDY, "data", {})
@@ -149,7 +149,7 @@ def test_data_version_and_fingerprint_decide_the_key_too():
     assert key != RUN.key(toy.study(name="another"), "data", PRINT)
 
 
-def test_what_a_run_does_not_depend_on_leaves_its_key_alone():
+def test_fields_that_do_not_define_a_run_do_not_change_its_key():
     relabeled = replace(RUN, arm=replace(SGD, label="x", note="y"))
     renamed = replace(RUN, condition=replace(CLEAN, label="another label"))
     more = replace(RUN, preset=replace(toy.TINY, name="x", trials=99, tuning_seeds=9, seeds=9))
@@ -172,7 +172,7 @@ def test_stacks_are_composed_by_the_study():
 
 
 @pytest.mark.parametrize("arm", toy.ARMS, ids=lambda arm: arm.name)
-def test_the_rows_do_not_tell_how_runs_were_stacked(arm):
+def test_rows_do_not_depend_on_the_stacking(arm):
     three = [
         replace(
             RUN,
@@ -200,7 +200,7 @@ WIDTHS = tuple(
 )
 
 
-def test_ragged_conditions_meet_in_one_batch_and_their_rows_do_not_tell():
+def test_ragged_conditions_share_one_batch_and_keep_their_rows():
     loss = Recorded()
 
     def train(run):
@@ -217,7 +217,7 @@ def test_ragged_conditions_meet_in_one_batch_and_their_rows_do_not_tell():
         for condition in WIDTHS
         for seed in (0, 1, 2)
     ]
-    # a seed of every width, then the next seed; two seeds a batch
+    # one seed in every width, then the next seed; two seeds per batch
     first, last = stacks(asked)
     assert (first, last) == ([0, 3, 6, 1, 4, 7], [2, 5, 8])
     together = perform(study, [asked[i] for i in first])

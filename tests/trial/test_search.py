@@ -45,7 +45,7 @@ def test_every_arm_gets_the_same_trials_on_the_same_tuning_seeds():
     assert all(each == [first, first + 1] * TWICE.trials for each in seeds.values())
 
 
-def test_tuning_seeds_are_no_final_seeds_and_tuning_holds_no_fold():
+def test_tuning_uses_no_final_seed_and_no_test_fold():
     _, asked = tuned()
     final = max(toy.study(results_version=99).seeds(replace(toy.TINY, seeds=100)))
     assert min(run.seed for run in asked) >= search.FIRST_TUNING_SEED > final
@@ -68,13 +68,13 @@ def test_the_sequence_stays_in_range_fills_it_and_starts_in_the_middle():
 
 
 @pytest.mark.parametrize("search_seed", [0, 1])
-def test_more_trials_go_on_with_the_same_points(search_seed):
+def test_more_trials_start_with_the_same_points(search_seed):
     points = search.sequence(STUDY, 16, search_seed)
     for trials in (1, 2, 7, 8):
         assert search.sequence(STUDY, trials, search_seed) == points[:trials]
 
 
-def test_a_control_has_a_search_of_its_own_over_the_same_ranges():
+def test_a_control_has_other_search_points_in_the_same_ranges():
     own, shared = (set(search.trials_of(STUDY, arm, 9)) for arm in (AGAIN, SGD))
     assert len(own) == len(shared) == 9 and not own & shared
     assert all(0.01 <= dict(settings)["lr"] <= 0.1 for settings in own)
@@ -111,7 +111,7 @@ def test_diverged_runs_and_seconds_are_counted_for_each_trial():
     assert set(trials["seconds"]) == {0.5}
 
 
-def test_settings_that_were_not_tuned_are_asked_for():
+def test_settings_that_were_not_tuned_are_an_error():
     trials, _ = tuned()
     with pytest.raises(ValueError, match="no settings were tuned for arm 'sgd' in .* 'wide'"):
         search.settings_of(trials, "sgd", "wide")
@@ -129,7 +129,7 @@ def test_an_optimum_at_the_edge_of_its_range_is_flagged(value, edge):
     assert search.at_edge(STUDY, {"lr": value}) == edge
 
 
-def test_only_the_chosen_trial_tells_of_edges():
+def test_edges_are_listed_for_the_chosen_trial_only():
     trials, _ = tuned(score=lambda run: dict(run.settings)["lr"], preset=replace(TWICE, trials=16))
     for row in trials.to_dict("records"):
         assert row["chosen"] == ("lr" in row["edges"])

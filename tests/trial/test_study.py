@@ -17,7 +17,7 @@ UNFAIR = {
         "arms": (replace(SGD, search=("rho",)), SLOW)
     },
     "no arm in the role 'baseline at equal cost'": {"not_applicable": {}},
-    "at most four primary claims, toy: 5": {
+    "at most four primary claims, toy has 5": {
         "claims": tuple(replace(CLAIM, name=str(i)) for i in range(5))
     },
     "claim better compares sam in clean, which the study does not run": {
@@ -50,8 +50,12 @@ UNFAIR = {
     r"core arm slow holds \['lr'\] fixed, which other core arms are tuned over": {
         "arms": (SGD, replace(SLOW, search=("damping",), fixed={"lr": 0.1}))
     },
-    "core arm slow has a search or a fraction": {"arms": (SGD, replace(SLOW, search_seed=1))},
-    "core arm sgd has a search or a fraction": {"arms": (replace(SGD, train_fraction=0.5), SLOW)},
+    "core arm slow must search and train like the others": {
+        "arms": (SGD, replace(SLOW, search_seed=1))
+    },
+    "core arm sgd must search and train like the others": {
+        "arms": (replace(SGD, train_fraction=0.5), SLOW)
+    },
 }
 
 
@@ -61,7 +65,7 @@ def test_an_unfair_study_cannot_be_built(message):
         toy.study(**UNFAIR[message])
 
 
-def test_arms_outside_the_core_may_be_tuned_less_and_hold_what_others_tune():
+def test_arms_outside_the_core_may_be_tuned_less_and_fix_what_others_tune():
     held = Arm("held", "Held", "untuned", (), "nothing tuned", toy.trained, {"lr": 0.05})
     assert toy.study(arms=(*ARMS, held, AGAIN, PART)).arm("held") is held
 
@@ -69,19 +73,22 @@ def test_arms_outside_the_core_may_be_tuned_less_and_hold_what_others_tune():
 UNTESTABLE = {
     "weights sum to 0": {"contrast": SLOW @ CLEAN},
     "margin above 0, got 0.0": {"margin": 0.0},
-    "says 'no loss': it needs a control that loses": {"kind": "no loss"},
-    "is out of scope: say why, and not primary": {"kind": "out of scope", "primary": False},
-    "claim better is out of scope: say why": {"kind": "out of scope", "why": "too large"},
+    "says 'no loss': it needs a control with a loss": {"kind": "no loss"},
+    "is out of scope: it needs a reason and must not be primary": {
+        "kind": "out of scope",
+        "primary": False,
+    },
+    "claim better is out of scope: it needs a reason": {"kind": "out of scope", "why": "too large"},
 }
 
 
 @pytest.mark.parametrize("message", UNTESTABLE)
-def test_a_claim_that_cannot_be_tested_as_declared_is_refused(message):
+def test_a_claim_that_cannot_be_tested_as_declared_is_rejected(message):
     with pytest.raises(ValueError, match=message):
         replace(CLAIM, **UNTESTABLE[message])
 
 
-def test_an_arm_has_a_role_that_the_protocol_knows_and_a_part_of_the_images():
+def test_an_arm_must_have_a_known_role_and_a_fraction_of_the_images():
     with pytest.raises(ValueError, match="the role of arm x must be one of .*, got winner"):
         Arm("x", "X", "winner", (), "no such role", toy.trained)
     for fraction in (0, 1.5):
@@ -101,7 +108,7 @@ def test_a_hyperparameter_keeps_its_scale_and_four_digits(searched, u, value):
     assert searched.at(u) == value
 
 
-def test_conditions_and_arms_may_be_given_as_they_are_or_by_name():
+def test_conditions_and_arms_may_be_given_as_objects_or_by_name():
     assert replace(SGD, conditions=(CLEAN, "noise")).conditions == ("clean", "noise")
     preset = replace(toy.TINY, conditions=(NOISE,), arms=(SLOW, "sgd"))
     assert (preset.conditions, preset.arms) == (("noise",), ("slow", "sgd"))
@@ -116,13 +123,13 @@ def test_a_preset_runs_what_it_names_and_an_arm_only_where_it_is_declared():
     assert study.arms_of(small) == [SGD, AGAIN] and study.arms_in(NOISE, small) == [SGD]
 
 
-def test_final_seeds_are_fresh_ones_for_every_version_of_the_results():
+def test_every_version_of_the_results_has_fresh_final_seeds():
     assert list(toy.study().seeds(toy.TINY)) == [SEEDS_APART + i for i in range(3)]
     first, second = (set(toy.study(results_version=v).seeds(toy.TINY)) for v in (1, 2))
     assert not first & second and len(second) == toy.TINY.seeds
 
 
-def test_what_a_study_has_is_found_by_name_and_role():
+def test_arms_conditions_and_presets_are_found_by_name_or_role():
     study = toy.study()
     assert study.arm("slow") is SLOW and study.condition("noise") is NOISE
     assert study.role("baseline") is SGD and study.preset("laptop") is toy.TINY
@@ -130,14 +137,14 @@ def test_what_a_study_has_is_found_by_name_and_role():
     assert toy.study(claims=(CLAIM, exploratory)).primary == (CLAIM,)
 
 
-def test_unknown_studies_and_presets_are_named_with_those_there_are():
+def test_an_unknown_study_or_preset_is_an_error_with_the_known_names():
     with pytest.raises(ValueError, match="no study is called 'nothing'; there are: .*sam"):
         papers.find("nothing")
     with pytest.raises(ValueError, match="no preset 'huge'; it has quick, laptop, gpu"):
         papers.find("sam").preset("huge")
 
 
-def test_the_controls_follow_from_the_control_arms_and_where_they_are_run():
+def test_every_control_arm_has_a_control_in_each_of_its_conditions():
     both = replace(AGAIN, conditions=())
     controls = toy.study(arms=(*ARMS, both, PART)).controls
     assert [(claim.name, list(claim.contrast)) for claim in controls] == [
