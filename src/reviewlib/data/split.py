@@ -115,8 +115,8 @@ def flip_labels(
         )
     count = round(fraction * len(labels))
     chosen = torch.randperm(len(labels), generator=generator)[:count].to(labels.device)
-    # An offset for every label: the state of the generator then depends on no fraction, and the
-    # flips of the next call are nested too.
+    # An offset for every label: the generator's state after this call then does not depend on the
+    # fraction, so the flips of the next call are nested too.
     offsets = torch.randint(1, classes, (len(labels),), generator=generator)[:count]
     flipped = labels.clone()
     flipped[chosen] = (labels[chosen] + offsets.to(labels.device)) % classes

@@ -1,4 +1,4 @@
-"""The reviewed papers, one folder each; every folder with a study.py is found by itself."""
+"""The reviewed papers, one folder each; each folder with a study.py is found automatically."""
 
 from __future__ import annotations
 

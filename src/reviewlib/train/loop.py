@@ -34,7 +34,7 @@ class Fit:
 
     Attributes:
         model: the model after its last step.
-        losses: the training loss of each step, (steps,), on the CPU; under SAM, at w.
+        losses: the training loss of each step, (steps,), on the CPU; SAM's is at unperturbed w.
         curve: (step, validation accuracy) at the config's `eval_steps`.
         best: a copy of the model at the evaluated step with the highest accuracy, None without any.
         diverged_at: the first step with a non-finite loss, None for a run that finished.

@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 LOOKS = 10  # a training is scored on validation images after every tenth of its steps
-# The sizes that all studies share; a paper adds or overrides sizes.
+# The sizes that all studies share; a study adds to them or overrides them.
 SIZES: Mapping[str, Mapping[str, Any]] = {
     "quick": {
         "data": "fashion-mnist-subset",

@@ -15,7 +15,7 @@ from reviewlib.trial.arms import Arm
 from reviewlib.trial.runs import Fingerprint, Run, one_thread, stacks, trained
 from reviewlib.trial.study import Preset, Study
 
-# The sizes of the tiny runs.
+# The sizes of the tiny runs, whose losses and scores make a fingerprint.
 TINY = Preset("fingerprint", "fashion-mnist-subset", 14, 400, 200, 50, 20, 1, 1, 1)
 
 

@@ -26,7 +26,7 @@ def sequence(study: Study, trials: int, search_seed: int = 0) -> list[dict[str, 
 
     Each arm reads its own hyperparameters from every point and ignores the others, so a method
     tunes an additional hyperparameter within the same number of trials. The first point of search
-    seed 0 is the middle of every range; another search seed (an A/A control's) shares no point.
+    seed 0 is the middle of every range; other search seeds (A/A controls) share no point with it.
     """
     searched = study.hyperparameters
     points = [[0.5] * len(searched)] if search_seed == 0 else []

@@ -174,7 +174,7 @@ class Study:
         """Return a claim with a statement that names what is compared.
 
         Raises:
-            ValueError: it is neither a difference nor a difference of differences.
+            ValueError: the contrast is no difference and no difference of differences.
         """
         terms = sorted(claim.contrast, key=lambda term: -term[0])
         if [weight for weight, *_ in terms] not in ([1, -1], [1, 1, -1, -1]):
