@@ -1,4 +1,4 @@
-"""A trial run: one seed and two trials of every arm, and what each preset would cost by that."""
+"""A trial run: two trials of every arm on one seed, and a forecast of each preset's cost."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from reviewlib.trial.runs import Row, Run, perform, stacks
 from reviewlib.trial.study import Preset, Study
 
 TRIALS = 2
-# A second round takes so many more steps at least, which tells what a step costs from the rest.
+# The second round takes at least this many more steps: the difference gives the cost of a step.
 MORE_STEPS = 50
 
 
 class Cost(NamedTuple):
-    """CPU-seconds of a run at the sizes of `quick`: before its first step, and of each step."""
+    """CPU-seconds of a run at the sizes of `quick`: before the first step, and per step."""
 
     start: float
     step: float
