@@ -1,4 +1,4 @@
-"""What a study must keep to so that its comparison is fair; one that does not cannot be built."""
+"""The rules of a fair comparison; a study that breaks one cannot be built."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def require_fair(study: Study) -> None:
-    """Raise ValueError, naming the place, for a study that the protocol does not let pass."""
+    """Raise ValueError for a study that breaks a rule; the message names the arm or claim."""
     for what, things in (("arm", study.arms), ("condition", study.conditions)):
         names = [thing.name for thing in things]
         if len(set(names)) != len(names):
@@ -33,7 +33,7 @@ def require_fair(study: Study) -> None:
                 "not_applicable why it makes no sense"
             )
     if (primaries := len(study.primary)) > 4:
-        raise ValueError(f"a study has at most four primary claims, {study.name}: {primaries}")
+        raise ValueError(f"a study has at most four primary claims, {study.name} has {primaries}")
     run = {(arm.name, where.name) for where in study.conditions for arm in study.arms_in(where)}
     for claim in (*study.claims, *study.controls):
         for _, arm, condition in (*claim.contrast, *claim.control):
@@ -45,9 +45,9 @@ def require_fair(study: Study) -> None:
 
 
 def _require_equal_tuning(study: Study) -> None:
-    """Raise ValueError for a core arm that could not use what the others are given.
+    """Raise ValueError for a core arm that is not tuned like the others.
 
-    The number of trials is the preset's, the same for every arm by construction.
+    The number of trials belongs to the preset, so it is the same for every arm.
     """
     core = [arm for arm in study.arms if arm.role in CORE_ROLES]
     searched = {name for arm in core for name in arm.search}
@@ -61,6 +61,6 @@ def _require_equal_tuning(study: Study) -> None:
             )
         if arm.search_seed or arm.train_fraction != 1:
             raise ValueError(
-                f"core arm {arm.name} has a search or a fraction of the data of its own; only a "
-                "'control' may"
+                f"core arm {arm.name} must search and train like the others: leave search_seed and "
+                "train_fraction to the role 'control'"
             )

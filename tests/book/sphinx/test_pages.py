@@ -192,7 +192,7 @@ def test_the_status_shows_how_records_stand_and_the_last_execution(status):
     assert warnings == ""
     assert "<script>alert" not in page
     assert f": last executed 2026-01-03, {SHOWN}" in page and "cells in 75 s" in page
-    assert "<th>laptop</th>" in page and "<td>with</td>" in page
+    assert "<th>laptop</th>" in page and "<td>versions</td>" in page
     for text in ("<td>valid</td>", f"<td>{SHOWN}", "1,234 s", "2026-01-02", "python 3.11.7"):
         assert text in page
     assert "joblib" not in page and "No verdict has been recorded yet." in page
