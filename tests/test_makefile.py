@@ -1,5 +1,6 @@
 """What `make bench` does with benchmarks that are out of bounds."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# `make test` hands its own state on to every make that it starts.
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def bench(tmp_path):
         for name, source in sources.items():
             (tmp_path / "benchmarks" / f"{name}.py").write_text(source)
         command = ["make", "bench", "VENV=venv"]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=CLEAN)
 
     return run
 
