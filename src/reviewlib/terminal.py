@@ -123,6 +123,7 @@ def verdict_table(rows: list[dict]) -> Table:
             lo, hi = (units.effect(row[key], *of) for key in ("lo", "hi"))
             shown = [units.with_unit(row["mean"], *of), f"{lo} to {hi}", str(row["n"])]
         word = row["verdict"] or ("no valid records" if row["stale"] else "exploratory")
+        word += " (no loss)" if row["kind"] == "no loss" else ""
         table.add_row(*map(Text, (row["claim"], *shown, word)))
     return table
 

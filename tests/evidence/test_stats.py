@@ -126,9 +126,10 @@ def control(mean, sd=0.01, n=10):
 
 
 @pytest.mark.parametrize("effect", [-0.01, -0.004, 0.0, 0.02])
-def test_with_a_sure_control_no_loss_is_a_t_test_against_the_margin(effect):
-    power = TTestPower().power((effect + 0.01) / 0.01, 10, 0.0125, alternative="larger")
-    chance = stats.chance_no_loss(effect, 0.01, 10, 0.975, 0.01, SURE)
+def test_with_a_sure_control_and_a_wide_interval_no_loss_is_a_t_test_of_the_margin(effect):
+    # so wide that what lies above the margin reaches zero
+    power = TTestPower().power((effect + 0.01) / 0.03, 10, 0.0125, alternative="larger")
+    chance = stats.chance_no_loss(effect, 0.03, 10, 0.975, 0.01, SURE)
     assert chance == pytest.approx(power, abs=2e-4)
 
 
@@ -162,10 +163,16 @@ def test_the_detectable_difference_has_a_chance_of_four_in_five(sd, sign):
     assert effect * sign > 0 and effect > -0.01
 
 
-def test_without_spread_a_loss_of_the_margin_is_where_no_loss_begins():
-    assert stats.detectable_no_loss(0.0, 10, 0.95, 0.01, SURE) == -0.01
-    assert stats.chance_no_loss(-0.0099, 0.0, 10, 0.95, 0.01, SURE) == pytest.approx(1, abs=1e-3)
-    assert stats.chance_no_loss(-0.01, 0.0, 10, 0.95, 0.01, SURE) == 0
+def test_a_narrow_interval_tells_a_small_loss_from_none():
+    power = TTestPower().power(-0.002 / 0.001, 10, 0.975, alternative="larger")
+    chance = stats.chance_no_loss(-0.002, 0.001, 10, 0.95, 0.1, SURE)  # the rule is hi >= 0
+    assert chance == pytest.approx(power, abs=1e-3)
+
+
+def test_without_spread_no_loss_begins_at_zero():
+    assert stats.detectable_no_loss(0.0, 10, 0.95, 0.01, SURE) == 0
+    assert stats.chance_no_loss(0.0, 0.0, 10, 0.95, 0.01, SURE) == pytest.approx(1, abs=1e-3)
+    assert stats.chance_no_loss(-0.0001, 0.0, 10, 0.95, 0.01, SURE) == 0
 
 
 @pytest.mark.parametrize("n", [2, 3, 4])
@@ -182,7 +189,7 @@ def test_no_detectable_difference_below_five_seeds(n):
 def test_seeds_to_settle_is_the_fewest_that_do(mean, level):
     interval = Interval(mean, mean - 0.03, mean + 0.03, level, 5, 0.02)
     n = stats.seeds_to_settle(interval, (0.0, 0.01))
-    distance = min(abs(mean), abs(mean - 0.01))
+    distance = max(abs(mean), abs(mean - 0.01))
     assert stats.half_width(0.02, n, level) < distance <= stats.half_width(0.02, n - 1, level)
 
 
@@ -196,9 +203,10 @@ def test_seeds_to_settle_can_be_as_few_as_two():
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.01, 0.01 + 1e-9])
-def test_nothing_settles_a_mean_on_a_boundary(mean):
+def test_a_mean_on_a_boundary_is_settled_by_the_other_one_alone(mean):
     interval = Interval(mean, mean - 0.03, mean + 0.03, 0.95, 5, 0.02)
-    assert stats.seeds_to_settle(interval, (0.0, 0.01)) is None
+    assert stats.seeds_to_settle(interval, (0.0, 0.01)) == 18
+    assert stats.seeds_to_settle(interval, (mean,)) is None
 
 
 def test_seeds_to_settle_stops_at_ten_thousand():

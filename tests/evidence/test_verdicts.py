@@ -85,7 +85,9 @@ LOSES, KEEPS = interval(-0.05, -0.02), interval(-0.05, -0.005)
     [
         (-0.005, 0.005, LOSES, "supported"),
         (0.005, 0.03, LOSES, "supported"),
-        (-0.009, -0.005, LOSES, "supported"),
+        (-0.009, 0.0, LOSES, "supported"),
+        (-0.009, -0.005, LOSES, "small loss"),
+        (-0.009, -0.005, KEEPS, "inconclusive"),
         (-0.005, 0.005, KEEPS, "inconclusive"),
         (-0.005, 0.005, interval(-0.03, -M), "inconclusive"),
         (-0.005, 0.005, interval(0.02, 0.05), "inconclusive"),
@@ -108,7 +110,8 @@ def test_the_rule_for_no_loss(lo, hi, control, word):
 def test_every_pair_of_intervals_has_exactly_one_verdict_for_no_loss(bounds, control):
     (lo, _, hi), noticed = bounds, control[2] < -M
     table = {
-        "supported": lo > -M and noticed,
+        "supported": lo > -M and hi >= 0 and noticed,
+        "small loss": lo > -M and hi < 0 and noticed,
         "contradicted": hi < -M,
         "inconclusive": (lo <= -M <= hi) or (lo > -M and not noticed),
     }

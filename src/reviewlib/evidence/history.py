@@ -17,9 +17,9 @@ from typing import Any
 
 from reviewlib import papers, storage
 from reviewlib.evidence import provenance, schema
-from reviewlib.evidence.verdicts import GAIN_VERDICTS
+from reviewlib.evidence.verdicts import VERDICTS
 
-WORDS = (*GAIN_VERDICTS, "out of scope", None)
+WORDS = (*VERDICTS, None)
 
 
 class HistoryError(ValueError):

@@ -98,8 +98,13 @@ def chance_supported(effect: float, sd: float, n: int, level: float, margin: flo
     """
     if sd == 0:
         return float(effect > 0 and effect >= margin)
-    bar = np.maximum(margin, half_width(sd, n, level) * _spreads(n))
-    return float(stats.norm.sf((bar - effect) / (sd / math.sqrt(n))).mean())
+    bars = np.maximum(margin, half_width(sd, n, level) * _spreads(n))
+    return _chance_above(bars, effect, sd, n)
+
+
+def _chance_above(bars: NDArray, effect: float, sd: float, n: int) -> float:
+    """Return the probability that the mean lies above a bar, averaged over equally likely bars."""
+    return float(stats.norm.sf((bars - effect) / (sd / math.sqrt(n))).mean())
 
 
 @functools.cache
@@ -125,7 +130,7 @@ def chance_no_loss(
 ) -> float:
     """Return a lower bound on the probability that the rule for no loss says "supported".
 
-    The rule is lo > -margin for the contrast and hi < -margin for the control. The control's true
+    The rule is lo > -margin and hi >= 0 for the contrast, hi < -margin for the control, whose true
     effect and spread are taken to be the measured ones. Contrast and control share an arm, so
     their errors are correlated. The bound holds for any correlation: two events occur together
     with at least the sum of their probabilities minus 1. It is exact if the control is sure to
@@ -139,8 +144,11 @@ def chance_no_loss(
         margin: the smallest loss that would matter.
         control: the interval of the contrast that has to show a loss.
     """
-    # Shifted by the margin, the rule is lo > 0; mean >= 0 then follows from it.
-    keeps = chance_supported(effect + margin, sd, n, level, 0.0)
+    if sd == 0:
+        keeps = float(effect > -margin and effect >= 0)
+    else:
+        half = half_width(sd, n, level) * _spreads(n)
+        keeps = _chance_above(np.maximum(half - margin, -half), effect, sd, n)
     noticed = chance_supported(-margin - control.mean, control.sd, control.n, level, 0.0)
     return max(0.0, keeps + noticed - 1)
 
@@ -159,7 +167,7 @@ def detectable_no_loss(
     def chance(effect: float) -> float:
         return chance_no_loss(effect, sd, n, level, margin, control)
 
-    return _least(chance, -margin, sd)
+    return _least(chance, -margin if sd else 0.0, sd)
 
 
 def _least(chance: Callable[[float], float], start: float, sd: float) -> float | None:
@@ -173,11 +181,12 @@ def _least(chance: Callable[[float], float], start: float, sd: float) -> float |
 
 
 def seeds_to_settle(interval: Interval, boundaries: Sequence[float]) -> int | None:
-    """Return the smallest n whose half-width is below the distance to the nearest boundary.
+    """Return the smallest n whose interval excludes the boundary that is farther from the mean.
 
-    None if the mean lies on a boundary or more than 10,000 seeds would be needed.
+    Each seed is taken to have as many test images as now. None if more than 10,000 seeds would be
+    needed.
     """
-    distance = min(abs(interval.mean - boundary) for boundary in boundaries)
+    distance = max(abs(interval.mean - boundary) for boundary in boundaries)
     if half_width(interval.sd, MOST_SEEDS, interval.level) >= distance:
         return None
     return bisect.bisect_right(

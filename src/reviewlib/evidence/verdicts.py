@@ -19,7 +19,8 @@ GAIN_VERDICTS = (
     "no meaningful gain",
     "inconclusive",
 )
-NO_LOSS_VERDICTS = ("supported", "contradicted", "inconclusive")
+NO_LOSS_VERDICTS = ("supported", "small loss", "contradicted", "inconclusive")
+VERDICTS = tuple(dict.fromkeys((*GAIN_VERDICTS, *NO_LOSS_VERDICTS, "out of scope")))
 # Records are rounded to six decimals: a mean equal to the margin may be short by this fraction.
 SHORT_OF_MARGIN = 1e-4
 
@@ -67,11 +68,14 @@ def rule_for_gain(interval: Interval, margin: float) -> str:
 
 
 def rule_for_no_loss(interval: Interval, control: Interval, margin: float) -> str:
-    """Return the verdict on a claim of no loss, "supported" only if the control shows a loss."""
+    """Return the verdict on a claim of no loss (PROTOCOL rule 9).
+
+    Without a control that shows a loss, the test might not have noticed one: "inconclusive".
+    """
     if interval.hi < -margin:
         return "contradicted"
     if interval.lo > -margin and control.hi < -margin:
-        return "supported"
+        return "supported" if interval.hi >= 0 else "small loss"
     return "inconclusive"
 
 

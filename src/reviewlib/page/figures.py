@@ -126,7 +126,7 @@ def contrasts(study: Study, verdicts: Sequence[Verdict]) -> Drawn:
     fig, axes = panels(*(0.56 * len(mine) + 0.7 for mine in by_axis.values()))
     for axis, ((factor, axis_label), mine) in zip(axes[:, 0], by_axis.items(), strict=True):
         for place, (label, out) in zip(range(len(mine), 0, -1), mine, strict=True):
-            margin = factor * out.claim.margin
+            margin = factor * out.claim.boundary
             _seeds_and_interval(axis, factor * out.values, place, out.interval, factor)
             axis.plot([margin] * 2, [place - 0.28, place + 0.28], color=GREEN, lw=2)
             # above its row: beside it, a long label would shrink the picture on a phone
@@ -141,7 +141,8 @@ def contrasts(study: Study, verdicts: Sequence[Verdict]) -> Drawn:
         fig,
         table,
         "Paired differences. Each gray point is one seed; blue is the mean with its interval "
-        f"({levels}); green is the margin, the smallest effect that would matter.",
+        f"({levels}); green is the margin, the smallest effect that would matter: a gain to the "
+        "right of zero, for claims of no loss a loss to the left.",
         "Paired differences: "
         + "; ".join(
             f"{row['contrast']} {row['mean']} ({row['low']} to {row['high']})"
@@ -157,7 +158,7 @@ def _listed(label: str, out: Verdict) -> dict[str, object]:
         {"contrast": label}
         | {name: units.effect(value, *out.claim.measure) for name, value in ends.items()}
         | {"level, %": round(100 * interval.level, 2), "n": interval.n}
-        | {"margin": units.effect(out.claim.margin, *out.claim.measure)}
+        | {"margin": units.effect(out.claim.boundary, *out.claim.measure)}
     )
 
 

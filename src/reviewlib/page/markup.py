@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from reviewlib.evidence.verdicts import GAIN_VERDICTS
+from reviewlib.evidence.verdicts import VERDICTS
 
 
 def source(thing: Any) -> Markdown:
@@ -36,7 +36,7 @@ def markup(frame: pd.DataFrame) -> str:
     A table cell with nothing but a verdict is shown as a badge.
     """
     inner = frame.to_html(index=False, escape=True, border=0, classes="dataframe", na_rep="–")
-    for word in (*GAIN_VERDICTS, "out of scope"):
+    for word in VERDICTS:
         badge = f'<span class="verdict verdict-{word.replace(" ", "-")}">{word}</span>'
         inner = inner.replace(f"<td>{word}</td>", f"<td>{badge}</td>")
     return f'<div class="trial-table" role="region" aria-label="table" tabindex="0">{inner}</div>'

@@ -219,7 +219,7 @@ def _contrast(out: Verdict) -> dict[str, str]:
         "effect": units.with_unit(out.interval.mean, *of),
         "interval": interval_text(out.interval, *of),
         "n": str(out.interval.n),
-        "margin": units.effect(out.claim.margin, *of),
+        "margin": units.effect(out.claim.boundary, *of),
     }
 
 
@@ -237,7 +237,8 @@ def _power(out: Verdict) -> str:
     else:
         text = units.with_unit(out.detectable, *of)
     if out.verdict == "inconclusive":
-        text += f"; about {out.to_settle} seeds would settle it" if out.to_settle else ""
+        if out.to_settle:
+            text += f"; about {out.to_settle} seeds with as many test images each would settle it"
     return text
 
 
@@ -254,5 +255,5 @@ def _reported(claim: Claim) -> str:
 def _test(study: Study, claim: Claim) -> str:
     if claim.kind == "out of scope":
         return f"none here: {claim.why}"
-    margin = units.with_unit(claim.margin, claim.metric, claim.scale)
+    margin = units.with_unit(claim.boundary, *claim.measure)
     return f"{_terms(study, claim, ', ')}; margin {margin} ({claim.margin_reason})"

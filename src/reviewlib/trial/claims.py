@@ -67,6 +67,11 @@ class Claim:
     shifted: bool = False
 
     @property
+    def boundary(self) -> float:
+        """The effect that the rule compares with: the margin of a gain, minus that of no loss."""
+        return -self.margin if self.kind == "no loss" else self.margin
+
+    @property
     def measure(self) -> tuple[str, str]:
         """The metric and the scale of the contrast."""
         return self.metric, self.scale

@@ -100,7 +100,8 @@ def how_tested(row: dict[str, Any]) -> list[str]:
         lines.append(f"{units.percent(row['level'])} interval")
     if row["margin"] is not None:
         margin = units.with_unit(row["margin"], row["metric"], row["scale"], signed=False)
-        lines.append(f"margin {margin}")
+        loss = row["kind"] == "no loss"
+        lines.append(f"no loss of {margin} or more" if loss else f"margin {margin}")
     return lines
 
 
