@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from dataclasses import dataclass, field, fields, make_dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, make_dataclass, replace
 from types import MappingProxyType
 
 import pytest
@@ -11,6 +11,10 @@ import toy
 
 from reviewlib import storage
 from reviewlib.storage import meaning, undigested
+from reviewlib.trial.arms import Arm, Condition, Hyperparameter
+from reviewlib.trial.claims import Claim
+from reviewlib.trial.contrast import Contrast
+from reviewlib.trial.study import Preset
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,43 @@ def test_a_new_field_at_its_default_changes_no_digest(of):
     values = {part.name: getattr(of, part.name) for part in fields(of)}
     assert storage.digest(wider(**values)) == storage.digest(of)
     assert storage.digest(wider(**values, new=6)) != storage.digest(of)
+
+
+DEFAULTS = {
+    Arm: {
+        "fixed": {},
+        "step_multiple": 1,
+        "train_fraction": 1.0,
+        "search_seed": 0,
+        "stochastic": False,
+        "conditions": (),
+    },
+    Claim: {
+        "primary": False,
+        "metric": "accuracy",
+        "better": "higher",
+        "contrast": Contrast(),
+        "scale": "difference",
+        "margin": 0.01,
+        "control": Contrast(),
+        "shifted": False,
+    },
+    Condition: {"label_noise": 0.0, "fixed": {}, "step_multiple": 1, "stack": 1, "ragged": ""},
+    Hyperparameter: {"log": True},
+    Preset: {"conditions": (), "arms": (), "settings_from": None},
+}
+
+
+@pytest.mark.parametrize("of", DEFAULTS)
+def test_a_changed_default_is_noticed_though_digests_leave_defaults_out(of):
+    """If a default has to change, raise the results_version of every study that relies on it."""
+    covered = {part.name: storage._default(part) for part in fields(of) if _covered(part)}
+    assert covered == DEFAULTS[of]
+
+
+def _covered(part):
+    optional = part.default is not MISSING or part.default_factory is not MISSING
+    return optional and not part.metadata.get("undigested")
 
 
 # Files

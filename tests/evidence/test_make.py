@@ -143,6 +143,28 @@ def test_new_arms_are_run_and_removed_ones_dropped(record, store):
     assert rerun == [] and shrunk.digest() == record.digest()
 
 
+def test_a_new_condition_gets_its_floor(record, store):
+    third = replace(toy.CLEAN, name="third")
+    of = toy.study(claims=(), conditions=(*toy.CONDITIONS, third))
+    store.save(replace(record, test=digest_of_test(of, toy.TINY)))
+    grown, _ = verify(of, toy.TINY, store=store)
+    assert set(grown.floor["condition"]) == {"clean", "noise", "third"}
+
+
+def test_a_removed_condition_is_rerun_where_settings_came_from_it(record, store):
+    small = make(BOTH_SIZES, QUICK, store=store)
+    store.save(small)
+    of = toy.study(presets=(QUICK, toy.TINY), claims=(), conditions=(toy.NOISE,))
+    assert "clean" in set(small.rows["condition"])
+    laptop = make(of, toy.TINY)
+    store.save(laptop)
+    recorded = replace(small, test=digest_of_test(of, QUICK))
+    assert "the settings were tuned anew for sgd, slow" in problems(recorded, of, store)
+    store.save(recorded)
+    again, _ = verify(of, QUICK, store=store)
+    assert set(again.rows["condition"]) == {"noise"}
+
+
 def test_both_commits_and_devices_are_named_after_a_partial_rerun(record, store):
     made = record.provenance | {"commit": "aaa", "device": "old"}
     store.save(replace(record, provenance=made))

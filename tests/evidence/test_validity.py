@@ -39,6 +39,12 @@ def in_another_order(run):
     yield replace(next(toy.trained(run)), seed=run.seed + 1)
 
 
+def scored_less_often(run):
+    training = next(toy.trained(run))
+    config = replace(training.config, eval_steps=training.config.eval_steps[1:])
+    yield replace(training, config=config)
+
+
 def elsewhere(run):
     """Do what `toy.trained` does, in other words and elsewhere."""
     yield from toy.trained(replace(run, settings=dict(reversed(run.settings.items()))))
@@ -56,8 +62,16 @@ def with_every_arm(**changes):
         (toy.broken(plain_in_a_stack), ["sgd", "slow"]),
         (with_every_arm(train=in_another_order), ["sgd", "slow"]),
         ((replace(toy.SGD, fixed={"momentum": 0.89}), toy.SLOW), ["sgd"]),
+        (with_every_arm(train=scored_less_often), ["sgd", "slow"]),
     ],
-    ids=["nothing", "an optimizer", "a stack alone", "the data order", "a setting held fixed"],
+    ids=[
+        "nothing",
+        "an optimizer",
+        "a stack alone",
+        "the data order",
+        "a setting held fixed",
+        "the steps of evaluation",
+    ],
 )
 def test_changed_arithmetic_makes_exactly_the_arms_concerned_stale(record, arms, stale):
     assert stale_arms(record, toy.study(arms=arms)) == stale
@@ -66,6 +80,12 @@ def test_changed_arithmetic_makes_exactly_the_arms_concerned_stale(record, arms,
 def test_other_words_and_rearranged_source_leave_the_record_valid(record):
     arms = with_every_arm(train=elsewhere, label="ANOTHER", note="")
     assert problems(record, toy.study(arms=arms)) == []
+
+
+def test_a_fixed_setting_too_small_to_show_in_a_tiny_run_is_noticed(record):
+    of = toy.study(claims=(), arms=(replace(toy.SGD, fixed={"weight_decay": 1e-7}), toy.SLOW))
+    recorded = replace(record, test=digest_of_test(of, toy.TINY))
+    assert problems(recorded, of) == ["the fixed settings have changed for sgd"]
 
 
 def test_a_removed_arm_is_stale(record):
@@ -124,6 +144,7 @@ TESTS = {
         "claims": (replace(toy.CLAIM, contrast=Contrast(toy.CLAIM.contrast.terms[::-1])),)
     },
     "range": {"hyperparameters": (replace(LR, high=0.2), DAMPING)},
+    "one more hyperparameter": {"hyperparameters": (LR, DAMPING, replace(DAMPING, name="more"))},
     "arm": {"arms": (toy.SGD, replace(toy.SLOW, fixed={"momentum": 0.5}))},
     "condition": {"conditions": NOISIER},
     "size": {"presets": (replace(toy.TINY, train=80),)},

@@ -7,7 +7,7 @@ import pytest
 import toy
 from toy import CLEAN, SGD
 
-from reviewlib import storage, train
+from reviewlib import data, storage, train
 from reviewlib.trial.cache import ORIGIN, map_runs
 from reviewlib.trial.runs import Run
 
@@ -43,6 +43,14 @@ def test_a_cached_run_of_changed_code_is_not_used_again():
     (again,) = map_runs(STUDY, [RUN])
     assert not after["from_cache"] and after["nll"] != before["nll"]
     assert again["from_cache"] and timeless(again) == timeless(before)
+
+
+def test_a_cached_run_on_other_splits_is_not_used_again(monkeypatch):
+    map_runs(STUDY, [RUN])
+    elsewhere = property(lambda dataset: [dataset.checksum, 50, 10, 10])
+    monkeypatch.setattr(data.Dataset, "identity", elsewhere)
+    (row,) = map_runs(STUDY, [RUN])
+    assert not row["from_cache"]
 
 
 def test_given_fingerprints_are_not_replayed():

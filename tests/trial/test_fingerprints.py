@@ -17,8 +17,8 @@ STUDY = toy.study()
 def test_an_arm_has_a_fingerprint_in_every_condition_it_is_run_in():
     found = replay(STUDY, SLOW)
     assert found.keys() == {"clean", "noise"}
-    # two runs: losses of every step, accuracy and nll after the last
-    assert [len(found["clean"][part]) for part in ("losses", "scores")] == [2 * TINY.steps, 4]
+    # two runs: losses of every step, two accuracies on the way, accuracy and nll after the last
+    assert [len(found["clean"][part]) for part in ("losses", "scores")] == [2 * TINY.steps, 8]
     late = replace(SGD, name="late", role="ablation", conditions=(NOISE,))
     assert replay(toy.study(arms=(*toy.ARMS, late)), late).keys() == {"noise"}
 

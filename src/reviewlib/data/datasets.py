@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -52,6 +53,12 @@ class Dataset:
     def checksum(self) -> str:
         """SHA-256, in hex, over the contents (see `Development`)."""
         return self.development.checksum
+
+    @property
+    def identity(self) -> list[Any]:
+        """The checksum and the number of images of each split: what a run's result depends on."""
+        splits = (self.development.train, self.development.validation, self.test)
+        return [self.checksum, *(len(split.labels) for split in splits)]
 
 
 def load(name: str = "fashion-mnist", device: str | torch.device = "cpu") -> Dataset:

@@ -137,6 +137,7 @@ def _joined(
         test=stored.test if fresh is None or fresh.test == stored.test else "mixed",
         trials=trials,
         rows=rows,
+        floor=fresh.floor if fresh and len(fresh.floor) else stored.floor,
         fingerprints={arm.name: prints[arm.name] for arm in study.arms_of(preset)},
         provenance=made,
     )

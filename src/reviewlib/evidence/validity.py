@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pandas as pd
@@ -39,7 +40,10 @@ def beyond_repair(record: Record, study: Study) -> list[str]:
     if record.preset != preset.plain():
         return ["the preset's sizes were changed since"]
     if record.test != test_digest(study, preset):
-        return ["what defines the test was changed after the final seeds had run"]
+        return [
+            "what defines the test was changed after the final seeds had run; if it has to be, "
+            "raise results_version and run them anew"
+        ]
     return []
 
 
@@ -58,6 +62,7 @@ def to_rerun(record: Record, study: Study, store: Store = BOOK) -> dict[str, lis
         "no longer in the study:": [name for name in record.fingerprints if name not in arms],
         "the search has changed for": _searched_otherwise(record, study),
         "the settings were tuned anew for": _tuned_anew(record, study, preset, store),
+        "the fixed settings have changed for": _fixed_otherwise(record, study),
         "the code no longer reproduces": [
             name for name in stale_arms(record, study) if name in arms
         ],
@@ -121,15 +126,32 @@ def _tuned_anew(record: Record, study: Study, preset: Preset, store: Store) -> l
     source = settings_source(study, preset, store)
     if source is None:
         return []
+
+    def kept(arm: str, row: dict) -> bool:
+        with contextlib.suppress(ValueError):  # the source no longer has the arm or the condition
+            tuned = search.settings_of(source, arm, row["condition"])
+            return row["settings"] == row["settings"] | tuned
+        return False
+
     return [
         arm.name
         for arm in study.arms_of(preset)
-        if any(
-            row["settings"] != {**row["settings"], **search.settings_of(source, arm.name, where)}
-            for where, part in record.runs(arm.name).groupby("condition")
-            for row in part.to_dict("records")
-        )
+        if not all(kept(arm.name, row) for row in record.runs(arm.name).to_dict("records"))
     ]
+
+
+def _fixed_otherwise(record: Record, study: Study) -> list[str]:
+    """Return the arms whose runs do not have the settings that the study fixes today."""
+    arms = {arm.name: arm for arm in study.arms}
+    conditions = {condition.name: condition for condition in study.conditions}
+    known = record.rows[record.rows["arm"].isin(arms) & record.rows["condition"].isin(conditions)]
+    changed = {
+        row["arm"]
+        for row in known.to_dict("records")
+        if row["settings"]
+        != row["settings"] | conditions[row["condition"]].fixed | arms[row["arm"]].fixed
+    }
+    return [name for name in arms if name in changed]
 
 
 def _searched_otherwise(record: Record, study: Study) -> list[str]:

@@ -53,11 +53,11 @@ def map_runs(
             finished stack; the runs before it stay in the cache.
     """
     cache = folder_of(study)
-    checksums = {name: data.load(name).checksum for name in {run.preset.data for run in runs}}
+    contents = {name: data.load(name).identity for name in {run.preset.data for run in runs}}
     arms = {run.arm.name: run.arm for run in runs}
     prints = fingerprints or {name: fingerprint(study, arm) for name, arm in arms.items()}
     paths = [
-        cache / f"{run.key(study, checksums[run.preset.data], prints[run.arm.name])}.json"
+        cache / f"{run.key(study, contents[run.preset.data], prints[run.arm.name])}.json"
         for run in runs
     ]
     rows = [_read(path) for path in paths]

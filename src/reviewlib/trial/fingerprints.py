@@ -23,7 +23,8 @@ def test_digest(study: Study, preset: Preset) -> str:
     """Return the digest of what defines the test, which is stamped on every new final run.
 
     It covers the primary claims and the controls, their arms, ranges and conditions, the sizes and
-    the folds. It does not cover texts, nor exploratory claims and their arms.
+    the folds; also the number of hyperparameters, since all share one sequence of points. It does
+    not cover texts, nor exploratory claims and their arms.
     """
     claims = (*study.primary, *study.controls)
     terms = [term for claim in claims for term in (*claim.contrast, *claim.control)]
@@ -35,7 +36,7 @@ def test_digest(study: Study, preset: Preset) -> str:
             "claims": claims,
             "arms": arms,
             "conditions": [where for where in study.conditions if where.name in places],
-            "ranges": [each for each in study.hyperparameters if each.name in searched],
+            "ranges": [each if each.name in searched else "" for each in study.hyperparameters],
             "sizes": replace(preset, conditions=(), arms=()),
             "results_version": study.results_version,
             "folds": data.FOLD_SEED,
@@ -65,6 +66,8 @@ def fingerprint(study: Study, arm: Arm) -> Fingerprint:
 def replay(study: Study, arm: Arm) -> Fingerprint:
     """Return the losses of the last training and the scores of tiny runs, for each condition.
 
+    The scores begin with the accuracies on the way, so other steps of evaluation show.
+
     Each condition has two runs on two seeds: with every hyperparameter at the middle of its range,
     and at a quarter. They are tuning runs, so a stack with different settings is covered. Final
     runs share their settings and so use torch's own optimizer; tests compare the two paths. All
@@ -93,6 +96,7 @@ def replay(study: Study, arm: Arm) -> Fingerprint:
                 own = prints[run.condition.name]
                 for end in ends:
                     own["losses"] += end.losses[: TINY.steps].tolist()
+                    own["scores"] += [accuracy for _, accuracy in end.curve]
                     own["scores"] += study.evaluate(end.model, sample.validation).values()
                     if study.inspect is not None:
                         own["scores"] += study.inspect(end.model, sample).values()

@@ -57,14 +57,14 @@ class Run:
             Inputs(self.arm, self.condition, self.preset, settings, sample, seed, study.net)
         )
 
-    def key(self, study: Study, checksum: str, fingerprint: Fingerprint) -> str:
-        """Return the digest of all that the run's result depends on."""
+    def key(self, study: Study, contents: list, fingerprint: Fingerprint) -> str:
+        """Return the digest of all that the run's result depends on, with the data's `identity`."""
         return digest(
             {
                 "fingerprint": fingerprint,
                 "study": study.name,
                 "results_version": study.results_version,
-                "data": checksum,
+                "data": contents,
                 "arm": [
                     self.arm.name,
                     self.arm.step_multiple,
