@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import toy
 
@@ -88,9 +89,27 @@ def test_a_primary_claim_without_a_verdict_is_not_met(record, rules):
     assert rules(record, of)["9. Verdicts computed"] == "not met"
 
 
-def test_controls_meet_their_rule(rules, own_cache):
+@pytest.mark.parametrize(
+    ("again", "part", "word"),
+    [
+        ((0, 0, 0), (-0.2, -0.3, -0.2), "met"),
+        ((0.1, -0.1, 0), (-0.2, -0.3, -0.2), "met"),
+        ((-0.1, -0.11, -0.1), (-0.2, -0.3, -0.2), "not met"),
+        ((0.1, 0.11, 0.1), (-0.2, -0.3, -0.2), "not met"),
+        ((0, 0, 0), (-0.2, 0.3, -0.2), "not met"),
+    ],
+    ids=["tie", "luck", "A/A loses", "A/A gains", "no loss found"],
+)
+def test_controls_that_come_out_wrong_do_not_meet_their_rule(rules, own_cache, again, part, word):
     of = toy.study(**toy.CONTROLLED)
-    assert rules(make(of, toy.TINY), of)["10. Controls on ourselves"] == "met"
+    record = make(of, toy.TINY)
+    changed = record.rows.set_index(["arm", "condition"])
+    for arm, condition, change in (("again", "clean", again), ("part", "noise", part)):
+        changed.loc[(arm, condition), "accuracy"] = changed.loc[
+            ("sgd", condition), "accuracy"
+        ].to_numpy() + np.array(change)
+    changed = replace(record, rows=changed.reset_index())
+    assert rules(changed, of)["10. Controls on ourselves"] == word
 
 
 OFF = {"kind": "out of scope", "primary": False, "why": "needs ImageNet-C"}
