@@ -136,7 +136,7 @@ def _after(study: Study, record: Record, store: Store) -> list[Rule]:
 
 
 def _controls(study: Study, record: Record) -> Rule:
-    """Return whether the record has controls, and all come out as they must.
+    """Return whether the record has controls, and all of them pass.
 
     The interval of an A/A control must contain 0; that of a positive control must lie above.
     """
@@ -149,7 +149,7 @@ def _controls(study: Study, record: Record) -> Rule:
         lo, hi = out.interval.lo, out.interval.hi
         passed = lo <= 0 <= hi if study.arm(arm).search_seed else lo > 0
         met = met and passed
-        words.append(f"{out.claim.name}: {'as it must be' if passed else 'not as it must be'}")
+        words.append(f"{out.claim.name}: {'passed' if passed else 'failed'}")
     return name, met, "; ".join(words)
 
 
