@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,8 @@ ORDER = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
 # A paper stands on the page: its figures draw, the rest of it must run on a bare GPU box.
 PAPER, DRAWS = ORDER["trial"], ORDER["page"]
 FILES = sorted(path.relative_to(SRC) for path in SRC.rglob("*.py"))
+PAPERS = {file.parts[1] for file in FILES if file.parts[0] == "papers" and len(file.parts) > 2}
+TOP = Path("__init__.py")  # the package itself stands in no room
 
 
 def place_of(file: Path) -> int:
@@ -35,19 +38,22 @@ def place_of(file: Path) -> int:
     return ORDER[file.with_suffix("").parts[0]]
 
 
+def in_room(room: str) -> Path:
+    """Return the file that a room is, or a new file in its folder."""
+    return Path(room, "new.py") if (SRC / room).is_dir() else Path(f"{room}.py")
+
+
 def wrong(file: Path, text: str) -> list[str]:
     """Return what a file must not import: rooms to its right, and papers from the harness."""
-    names = [
-        name.split(".")
-        for name in sources.imports(ast.parse(text))
-        if name.startswith("reviewlib.")
-    ]
+    package = ".".join((SRC.name, *file.parent.parts))
+    found = (resolve_name(name, package) for name in sources.imports(ast.parse(text)))
+    names = [name.split(".") for name in found if name.startswith("reviewlib.")]
     right = [".".join(name) for name in names if ORDER.get(name[1], -1) > place_of(file)]
-    papers = [".".join(name) for name in names if name[1] == "papers" and len(name) > 3]
+    papers = [".".join(name) for name in names if name[1] == "papers" and PAPERS & {*name[2:3]}]
     return right + (papers if file.parts[0] != "papers" else [])
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if len(file.parts) > 1], ids=str)
+@pytest.mark.parametrize("file", [file for file in FILES if file != TOP], ids=str)
 def test_a_file_imports_only_rooms_to_its_left(file):
     assert wrong(file, (SRC / file).read_text(encoding="utf8")) == []
 
@@ -56,12 +62,30 @@ def test_a_file_imports_only_rooms_to_its_left(file):
 def test_an_import_from_the_next_room_is_noticed(room):
     for other in ROOMS[ORDER[room] + 1]:
         text = f"def f():\n    from reviewlib.{other} import x"
-        assert wrong(Path(room, "new.py"), text)
+        assert wrong(in_room(room), text)
+
+
+@pytest.mark.parametrize("room", ["data", "train", "trial", "evidence", "page"])
+@pytest.mark.parametrize("text", ["from ..book import build", "from .. import book"])
+def test_a_relative_import_from_the_right_is_noticed(room, text):
+    assert wrong(in_room(room), text)
+    assert wrong(in_room("storage"), text.replace("..", "."))
+    assert wrong(in_room("author"), text) == []
 
 
 @pytest.mark.parametrize("room", ORDER)
-def test_a_paper_in_the_harness_is_noticed(room):
-    assert wrong(Path(room, "new.py"), "from reviewlib.papers.sam.method import SAM")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from reviewlib.papers.sam.method import SAM",
+        "from reviewlib.papers.sam import study",
+        "from reviewlib.papers import sam",
+        "import reviewlib.papers.sam",
+    ],
+)
+def test_a_paper_in_the_harness_is_noticed(room, text):
+    assert wrong(in_room(room), text)
+    assert wrong(in_room("author"), "from reviewlib.papers import find") == []
 
 
 def test_a_papers_study_draws_nothing_and_its_figures_do():
