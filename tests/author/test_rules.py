@@ -124,6 +124,7 @@ BREAKS = [
     (notebook.names_are_declared, cell("Markdown(f'**{page.verdict(\"nothing\")}**')")),
     (notebook.names_are_declared, cell('page.compare("clean", "claen")')),
     (notebook.names_are_declared, cell('names = ("clean", "claen")\npage.contrasts(*names)')),
+    (notebook.names_are_declared, cell('a = ("claen",)\na = (*a, "clean")\npage.contrasts(*a)')),
     (notebook.names_are_declared, cell('[page.notices(f"{n}-claen") for n in "ab"]')),
     (notebook.names_are_declared, cell('page.show_curves("claen", "sgd", "ours")')),
     (notebook.names_are_declared, cell('page.difference("ours", "sdg", "clean")')),

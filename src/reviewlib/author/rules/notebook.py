@@ -163,15 +163,13 @@ def _names(call: ast.Call, tree: ast.Module) -> Iterator[str]:
     An argument that names a tuple of the cell stands for the strings in the tuple. A replaced
     expression of an f-string matches any text.
     """
-    tuples = dict(_tuples(tree))
+    tuples, expanded = list(_tuples(tree)), set()
     waiting = list(call.args)
     while waiting:
         argument = waiting.pop()
-        waiting += [
-            tuples[node.id]
-            for node in ast.walk(argument)
-            if isinstance(node, ast.Name) and node.id in tuples
-        ]
+        names = {node.id for node in ast.walk(argument) if isinstance(node, ast.Name)} - expanded
+        expanded |= names  # a tuple may be added to itself
+        waiting += [value for name, value in tuples if name in names]
         for text in strings(argument):
             yield re.escape(text).replace(r"\{\}", ".+")
 
