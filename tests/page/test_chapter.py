@@ -135,6 +135,29 @@ def test_a_difference_that_no_claim_declares_says_so(page, record):
     assert text.startswith(f"{units.with_unit(mean, 'accuracy')} (looked at after the fact; ")
 
 
+@pytest.mark.parametrize("method", ["says", "notices", "verdict", "compare", "contrasts"])
+def test_a_misspelled_claim_is_an_error_with_the_known_names(method, page):
+    with pytest.raises(ValueError, match=r"toy has no tested claim or control 'x'; it has better$"):
+        getattr(page, method)("x")
+
+
+@pytest.mark.parametrize(
+    ("method", "names", "message"),
+    [
+        ("difference", ("sgd", "slwo", "clean"), "no arm 'slwo'; it has sgd, slow"),
+        ("show_curves", ("clean", "slwo"), "no arm 'slwo'; it has sgd, slow"),
+        ("show_curves", ("claen", "slow"), "no condition 'claen'; it has clean, noise"),
+        ("two_by_two", ("sgd", "slow", "sgd", "slwo", "clean"), "no arm 'slwo'"),
+        ("sample", (0, "claen"), "no condition 'claen'; it has clean, noise"),
+    ],
+)
+def test_a_misspelled_arm_or_condition_is_an_error_with_the_known_names(
+    method, names, message, page
+):
+    with pytest.raises(ValueError, match=message):
+        getattr(page, method)(*names)
+
+
 def test_controls_are_judged_each_by_itself(open_page, controlled):
     page = open_page(controlled, **toy.CONTROLLED)
     outs = page.control_verdicts

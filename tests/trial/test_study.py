@@ -144,6 +144,20 @@ def test_an_unknown_study_or_preset_is_an_error_with_the_known_names():
         papers.find("sam").preset("huge")
 
 
+@pytest.mark.parametrize(
+    ("what", "lookup", "known"),
+    [
+        ("arm", "arm", "sgd, slow"),
+        ("condition", "condition", "clean, noise"),
+        ("preset", "preset", "laptop"),
+        ("arm in the role", "role", "method, baseline"),
+    ],
+)
+def test_a_misspelled_name_is_an_error_with_the_known_names(what, lookup, known):
+    with pytest.raises(ValueError, match=f"^study toy has no {what} 'samm'; it has {known}$"):
+        getattr(toy.study(), lookup)("samm")
+
+
 def test_every_control_arm_has_a_control_in_each_of_its_conditions():
     both = replace(AGAIN, conditions=())
     controls = toy.study(arms=(*ARMS, both, PART)).controls

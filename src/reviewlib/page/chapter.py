@@ -23,6 +23,7 @@ from reviewlib.page.agreement import agreement, evidence
 from reviewlib.page.drawing import Drawn, show
 from reviewlib.page.markup import folded, source, stamped
 from reviewlib.train import device as devices
+from reviewlib.trial.arms import found
 from reviewlib.trial.inputs import Sample
 from reviewlib.trial.other_data import resize
 from reviewlib.trial.runs import draw
@@ -79,6 +80,11 @@ class Chapter:
         outs = verdicts.judge_controls(self.study, self.record.rows)
         return {out.claim.name: out for out in outs}
 
+    def _out(self, name: str) -> verdicts.Verdict:
+        """Return the verdict on a claim or control; raise ValueError if there is none."""
+        outs = {**self.control_verdicts, **self.verdicts}
+        return found(f"study {self.study.name}", "tested claim or control", outs, name)
+
     def claims(self) -> None:
         """Display the claim card: each claim, its source and its test."""
         display(Markdown(prose.CLAIMS), stamped(tables.claims(self.study)))
@@ -120,13 +126,13 @@ class Chapter:
 
     def compare(self, *names: str) -> None:
         """Display the paired differences of the named claims, as a figure and as a table."""
-        outs = [self.verdicts[name] for name in names]
+        outs = [self._out(name) for name in names]
         show(figures.contrasts(self.study, outs), self.stamp)
         display(self.contrasts(*names))
 
     def contrasts(self, *names: str) -> HTML:
         """Return the paired differences of the named claims as a table."""
-        return stamped(tables.contrasts(self.verdicts[name] for name in names), self.stamp)
+        return stamped(tables.contrasts(self._out(name) for name in names), self.stamp)
 
     def two_by_two(self, neither: str, first: str, second: str, both: str, condition: str) -> HTML:
         """Return a table of main effects and interaction, from the four arms of a 2x2."""
@@ -135,7 +141,7 @@ class Chapter:
 
     def says(self, name: str) -> str:
         """Return the paired difference of a claim or control as text: mean, interval and n."""
-        out = self.verdicts.get(name) or self.control_verdicts[name]
+        out = self._out(name)
         interval, of = out.interval, out.claim.measure
         lo, hi = (units.effect(end, *of) for end in (interval.lo, interval.hi))
         return (
@@ -145,10 +151,10 @@ class Chapter:
 
     def notices(self, name: str) -> str:
         """Return, as text, the smallest gain called "supported" with probability 0.8."""
-        claim, effect = self.verdicts[name].claim, self.verdicts[name].detectable
-        if effect is None:
+        out = self._out(name)
+        if out.detectable is None:
             return "no gain reliably"
-        return units.with_unit(effect, *claim.measure)
+        return units.with_unit(out.detectable, *out.claim.measure)
 
     def difference(self, arm: str, other: str, condition: str, metric: str = "accuracy") -> str:
         """Return, as text, a paired difference of no claim, marked as looked at afterwards."""
@@ -161,7 +167,7 @@ class Chapter:
 
     def verdict(self, name: str) -> str:
         """Return the verdict on a primary claim, such as "supported"."""
-        return self.verdicts[name].verdict
+        return self._out(name).verdict
 
     def sample(self, seed: int = 0, condition: str | None = None) -> Sample:
         """Return the images that a run of the `quick` preset gets, to be shown in a picture.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reviewlib.storage import undigested
 from reviewlib.trial.contrast import Operand
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from reviewlib.train import Solution, Training
     from reviewlib.trial.inputs import Inputs
 
+T = TypeVar("T")
 # The roles that PROTOCOL rule 2 asks of every study.
 CORE_ROLES = ("baseline", "baseline at equal cost", "method", "simple", "placebo")
 ROLES = (*CORE_ROLES, "untuned", "combination", "ablation", "control")
@@ -116,3 +117,14 @@ class Arm(Operand):
 def names_of(things: tuple[Any, ...]) -> tuple[str, ...]:
     """Return the names of arms or conditions, each given as an object or by name."""
     return tuple(thing if isinstance(thing, str) else thing.name for thing in things)
+
+
+def found(owner: str, what: str, things: Mapping[str, T], name: str) -> T:
+    """Return the thing of that name.
+
+    Raises:
+        ValueError: the owner has none; the message lists those it has.
+    """
+    if name in things:
+        return things[name]
+    raise ValueError(f"{owner} has no {what} {name!r}; it has {', '.join(things)}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reviewlib.storage import meaning
-from reviewlib.trial.arms import Arm, Condition, Hyperparameter, names_of
+from reviewlib.trial.arms import Arm, Condition, Hyperparameter, T, found, names_of
 from reviewlib.trial.claims import Claim
 from reviewlib.trial.controls import control_claim
 from reviewlib.trial.rules import require_fair
@@ -129,15 +129,16 @@ class Study:
 
     def arm(self, name: str) -> Arm:
         """Return the arm of that name."""
-        return next(arm for arm in self.arms if arm.name == name)
+        return self._found("arm", self.arms, name)
 
     def role(self, role: str) -> Arm:
         """Return the first arm in that role."""
-        return next(arm for arm in self.arms if arm.role == role)
+        first = {arm.role: arm for arm in reversed(self.arms)}
+        return found(f"study {self.name}", "arm in the role", first, role)
 
     def condition(self, name: str) -> Condition:
         """Return the condition of that name."""
-        return next(condition for condition in self.conditions if condition.name == name)
+        return self._found("condition", self.conditions, name)
 
     def arms_of(self, preset: Preset) -> list[Arm]:
         """Return the arms that a preset runs."""
@@ -159,16 +160,12 @@ class Study:
         return range(first, first + preset.seeds)
 
     def preset(self, name: str) -> Preset:
-        """Return the preset of that name.
+        """Return the preset of that name."""
+        return self._found("preset", self.presets, name)
 
-        Raises:
-            ValueError: the study has none; the message lists those it has.
-        """
-        for preset in self.presets:
-            if preset.name == name:
-                return preset
-        known = ", ".join(preset.name for preset in self.presets)
-        raise ValueError(f"study {self.name} has no preset {name!r}; it has {known}")
+    def _found(self, what: str, things: tuple[T, ...], name: str) -> T:
+        """Return the thing of that name; raise ValueError with the known names if none has it."""
+        return found(f"study {self.name}", what, {thing.name: thing for thing in things}, name)
 
     def _worded(self, claim: Claim) -> Claim:
         """Return a claim with a statement that names what is compared.
