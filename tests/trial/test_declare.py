@@ -93,6 +93,20 @@ def test_presets_add_a_studys_own_sizes_to_the_shared_ones():
     assert (gpu.image_size, gpu.train, gpu.batch_size) == (28, 54_000, 500)
 
 
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"gpo": OWN}, r"presets must be called quick, laptop, gpu, got \['gpo'\]"),
+        ({"laptop": OWN}, r"preset laptop needs the sizes \['seeds'\]"),
+        ({"gpu": OWN | {"seed": 20}}, r"preset gpu needs the sizes \['seeds'\]"),
+        ({"laptop": OWN | {"seeds": 9, "seed": 9}}, r"preset laptop has no sizes \['seed'\]"),
+    ],
+)
+def test_a_preset_with_another_name_or_other_sizes_is_named(own, message):
+    with pytest.raises(ValueError, match=message):
+        presets(quick=OWN, **own)
+
+
 # Claims
 
 

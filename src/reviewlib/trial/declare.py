@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from typing import Any
 
 from torch import nn
@@ -97,11 +98,20 @@ def presets(*, quick: Mapping[str, Any], **others: Mapping[str, Any]) -> tuple[P
     Args:
         quick: fields of `Preset` that differ from SIZES.
         others: the same for `laptop` and `gpu`.
+
+    Raises:
+        ValueError: a preset has another name, lacks a size, or has one that no preset has.
     """
-    return tuple(
-        Preset(name=name, **{**SIZES[name], **sizes})
-        for name, sizes in {"quick": quick, **others}.items()
-    )
+    if unknown := sorted(set(others) - set(SIZES)):
+        raise ValueError(f"presets must be called {', '.join(SIZES)}, got {unknown}")
+    declared = {name: {**SIZES[name], **own} for name, own in {"quick": quick, **others}.items()}
+    for name, sizes in declared.items():
+        needed = {field.name for field in fields(Preset) if field.default is MISSING} - {"name"}
+        if missing := sorted(needed - set(sizes)):
+            raise ValueError(f"preset {name} needs the sizes {missing}: declare them")
+        if unknown := sorted(set(sizes) - {field.name for field in fields(Preset)}):
+            raise ValueError(f"preset {name} has no sizes {unknown}: see the fields of Preset")
+    return tuple(Preset(name=name, **sizes) for name, sizes in declared.items())
 
 
 def training(
