@@ -40,6 +40,10 @@ def test_contrasts_add_subtract_and_take_weights(contrast, expected):
     assert weights(contrast) == expected
 
 
+def test_a_condition_may_be_given_by_name():
+    assert (SLOW - SGD) @ "clean" == (SLOW - SGD) @ CLEAN
+
+
 def test_a_contrast_keeps_its_terms_in_order():
     contrast = (SLOW - SGD) @ CLEAN
     assert list(contrast) == [(1, "slow", "clean"), (-1, "sgd", "clean")]

@@ -29,15 +29,16 @@ class Operand:
         """Return the weighted contrast."""
         return Contrast(tuple((weight * own, *where) for own, *where in self.terms))
 
-    def __matmul__(self, condition: Condition) -> Contrast:
-        """Return the contrast in a condition.
+    def __matmul__(self, condition: Condition | str) -> Contrast:
+        """Return the contrast in a condition, given as an object or by name.
 
         Raises:
             ValueError: a term has a condition already.
         """
         if taken := [name for _, _, name in self.terms if name is not None]:
             raise ValueError(f"a term must have one condition, and has {taken[0]} already")
-        return Contrast(tuple((weight, arm, condition.name) for weight, arm, _ in self.terms))
+        where = condition if isinstance(condition, str) else condition.name
+        return Contrast(tuple((weight, arm, where) for weight, arm, _ in self.terms))
 
 
 @dataclass(frozen=True)
