@@ -157,6 +157,13 @@ def test_the_seconds_of_all_trainings_are_shared_among_the_last(monkeypatch):
     assert [end.seconds for end in ends] == [1.5, 1.5]
 
 
+def test_an_arm_that_returns_its_trainings_is_told_to_yield_them():
+    for train_, made in ((training, "Training"), (lambda run: [training(run)], "list")):
+        run = replace(RUN, arm=replace(SGD, train=train_))
+        with pytest.raises(ValueError, match=f"arm sgd must yield .* returned a {made}: write `yi"):
+            perform(toy.study(), [run])
+
+
 def test_an_arm_that_trains_nothing_is_named_a_mistake():
     with pytest.raises(ValueError, match="must yield a training or a solution"):
         complete([iter(())])

@@ -7,7 +7,7 @@ and machine do not.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
@@ -53,9 +53,14 @@ class Run:
         """Return the run's procedure, not yet started (see `procedures.complete`)."""
         seed = self.seed + self.arm.search_seed * STREAMS_APART
         settings = self.all_settings()
-        return self.arm.train(
-            Inputs(self.arm, self.condition, self.preset, settings, sample, seed, study.net)
-        )
+        inputs = Inputs(self.arm, self.condition, self.preset, settings, sample, seed, study.net)
+        made = self.arm.train(inputs)
+        if not isinstance(made, Generator):
+            raise ValueError(
+                f"the `train` of arm {self.arm.name} must yield its trainings, and it returned a "
+                f"{type(made).__name__}: write `yield`, not `return`"
+            )
+        return made
 
     def key(self, study: Study, contents: list, fingerprint: Fingerprint) -> str:
         """Return the digest of all that the run's result depends on, with the data's `identity`."""
