@@ -70,7 +70,7 @@ def test_an_intermediate_training_has_its_own_order_and_is_not_scored():
 
 def test_a_run_without_a_learning_rate_must_be_given_one():
     run = replace(inputs(), settings={})
-    with pytest.raises(KeyError, match="lr"):
+    with pytest.raises(ValueError, match="has no setting 'lr'"):
         declare.training(run)
     assert declare.training(run, lr=0.3).config.lr == 0.3
 

@@ -21,7 +21,8 @@ RUN = Inputs(SGD, CLEAN, toy.TINY, {"lr": 0.05, "damping": 0.0}, SAMPLE, 3, toy.
 def test_settings_are_read_by_name_and_a_missing_one_is_an_error_or_the_default():
     assert RUN["lr"] == 0.05 and "lr" in RUN and "rho" not in RUN
     assert RUN.get("damping", 9) == 0 and RUN.get("rho", 9) == 9
-    with pytest.raises(KeyError, match="rho"):
+    message = "^the run of arm sgd in condition clean has no setting 'rho'; it has lr, damping$"
+    with pytest.raises(ValueError, match=message):
         RUN["rho"]
 
 

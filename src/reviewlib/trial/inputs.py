@@ -12,7 +12,7 @@ from torch import nn
 
 from reviewlib import data
 from reviewlib.train import initialized
-from reviewlib.trial.arms import Arm, Condition
+from reviewlib.trial.arms import Arm, Condition, found
 from reviewlib.trial.study import Preset
 
 # The seeds of a run's further batch orders and further nets are this far apart.
@@ -51,8 +51,8 @@ class Inputs:
     make_net: Callable[[Inputs], nn.Module]
 
     def __getitem__(self, name: str) -> float:
-        """Return a setting."""
-        return self.settings[name]
+        """Return a setting; raise ValueError with the run's settings if it has none of the name."""
+        return found(self._where, "setting", self.settings, name)
 
     def __contains__(self, name: str) -> bool:
         """Return whether the run has a setting of this name."""
@@ -61,6 +61,10 @@ class Inputs:
     def get(self, name: str, default: float) -> float:
         """Return a setting, or the default if the run has none of this name."""
         return self.settings.get(name, default)
+
+    @property
+    def _where(self) -> str:
+        return f"the run of arm {self.arm.name} in condition {self.condition.name}"
 
     @property
     def steps(self) -> int:
