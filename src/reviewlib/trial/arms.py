@@ -28,6 +28,14 @@ class Hyperparameter:
     high: float
     log: bool = True
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a range that cannot be searched."""
+        if self.low > self.high or (self.log and self.low <= 0):
+            raise ValueError(
+                f"the range of hyperparameter {self.name} must ascend, and start above 0 on a log "
+                f"scale, got {self.low} to {self.high}: change it, or pass log=False"
+            )
+
     def at(self, u: float) -> float:
         """Return the value at position u in [0, 1] of the range, to four significant digits."""
         if self.log:
