@@ -36,6 +36,15 @@ UNFAIR = {
     "claim a_a-noise compares sgd in noise, which the study does not run": {
         "arms": (replace(SGD, conditions=(CLEAN,)), SLOW, replace(AGAIN, conditions=(NOISE,)))
     },
+    "claim and control names must differ, got .'better', 'better'": {"claims": (CLAIM, CLAIM)},
+    "claim and control names must differ, got .'a_a-clean', 'a_a-clean'": {
+        "arms": (*ARMS, AGAIN),
+        "claims": (replace(CLAIM, name="a_a-clean"),),
+    },
+    "hyperparameter names must differ, got .'lr', 'lr'": {
+        "hyperparameters": (Hyperparameter("lr", 0.01, 0.1), Hyperparameter("lr", 0.1, 1.0))
+    },
+    "preset names must differ, got .'laptop', 'laptop'": {"presets": (toy.TINY, toy.TINY)},
     "condition names must differ": {"conditions": (CLEAN, CLEAN, NOISE)},
     "laptop names arms that toy has not: {'fast'}": {
         "presets": (replace(toy.TINY, arms=("fast",)),)
@@ -106,6 +115,12 @@ def test_an_arm_must_have_a_known_role_and_a_fraction_of_the_images():
 )
 def test_a_hyperparameter_keeps_its_scale_and_four_digits(searched, u, value):
     assert searched.at(u) == value
+
+
+@pytest.mark.parametrize(("low", "high", "log"), [(0.0, 0.6, True), (-1, 1, True), (2, 1, False)])
+def test_a_range_that_cannot_be_searched_is_rejected(low, high, log):
+    with pytest.raises(ValueError, match=f"the range of hyperparameter x must .* {low} to {high}:"):
+        Hyperparameter("x", low, high, log)
 
 
 def test_conditions_and_arms_may_be_given_as_objects_or_by_name():

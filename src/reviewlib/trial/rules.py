@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from reviewlib.trial.arms import CORE_ROLES
 
@@ -12,12 +13,17 @@ if TYPE_CHECKING:
 
 def require_fair(study: Study) -> None:
     """Raise ValueError for a study that breaks a rule; the message names the arm or claim."""
+    for what, things in (
+        ("preset", study.presets),
+        ("hyperparameter", study.hyperparameters),
+        ("arm", study.arms),
+        ("condition", study.conditions),
+    ):
+        _require_names_differ(what, things)
     for what, things in (("arm", study.arms), ("condition", study.conditions)):
-        names = [thing.name for thing in things]
-        if len(set(names)) != len(names):
-            raise ValueError(f"{what} names must differ, got {names}")
+        names = {thing.name for thing in things}
         for owner in (*study.presets, *(study.arms if what == "condition" else ())):
-            if unknown := set(getattr(owner, f"{what}s")) - set(names):
+            if unknown := set(getattr(owner, f"{what}s")) - names:
                 raise ValueError(f"{owner.name} names {what}s that {study.name} has not: {unknown}")
     known = {hyperparameter.name for hyperparameter in study.hyperparameters}
     for arm in study.arms:
@@ -34,6 +40,7 @@ def require_fair(study: Study) -> None:
             )
     if (primaries := len(study.primary)) > 4:
         raise ValueError(f"a study has at most four primary claims, {study.name} has {primaries}")
+    _require_names_differ("claim and control", (*study.claims, *study.controls))
     run = {(arm.name, where.name) for where in study.conditions for arm in study.arms_in(where)}
     for claim in (*study.claims, *study.controls):
         for _, arm, condition in (*claim.contrast, *claim.control):
@@ -42,6 +49,12 @@ def require_fair(study: Study) -> None:
                     f"claim {claim.name} compares {arm} in {condition}, which the study does not "
                     "run"
                 )
+
+
+def _require_names_differ(what: str, things: Iterable[Any]) -> None:
+    names = [thing.name for thing in things]
+    if len(set(names)) != len(names):
+        raise ValueError(f"{what} names must differ, got {names}")
 
 
 def _require_equal_tuning(study: Study) -> None:
