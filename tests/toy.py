@@ -29,15 +29,15 @@ def trained(run, optimizer=train.sgd):
     )
 
 
-SGD = Arm("sgd", "SGD", "baseline", ("lr",), "the baseline", trained)
+SGD = Arm("sgd", "SGD", role="baseline", search=("lr",), note="the baseline", train=trained)
 SLOW = Arm(
     "slow",
     "Half the momentum",
-    "method",
-    ("lr", "damping"),
-    "the method",
-    trained,
-    {"momentum": 0.45},
+    role="method",
+    search=("lr", "damping"),
+    note="the method",
+    train=trained,
+    fixed={"momentum": 0.45},
 )
 ARMS = (SGD, SLOW)
 CLAIM = Claim(

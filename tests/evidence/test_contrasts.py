@@ -73,7 +73,10 @@ def test_the_contrast_turns_round_where_less_is_better():
 
 COMBINED = {"both": [0.9, 0.8], "a": [0.7, 0.6], "b": [0.8, 0.75], "none": [0.5, 0.6]}
 TABLE = two_by_two(
-    *(Arm(name, name, "ablation", (), "", None) for name in ("none", "a", "b", "both")),
+    *(
+        Arm(name, name, role="ablation", search=(), note="", train=None)
+        for name in ("none", "a", "b", "both")
+    ),
     Condition("clean", "clean labels"),
 )
 

@@ -136,7 +136,15 @@ def test_edges_are_listed_for_the_chosen_trial_only():
 
 
 def test_an_arm_that_searches_nothing_has_one_trial():
-    held = Arm("held", "Held", "untuned", (), "nothing tuned", toy.trained, {"lr": 0.05})
+    held = Arm(
+        "held",
+        "Held",
+        role="untuned",
+        search=(),
+        note="nothing tuned",
+        train=toy.trained,
+        fixed={"lr": 0.05},
+    )
     study = toy.study(arms=(*ARMS, held))
     trials, asked = tuned(study)
     assert len(trials[trials["arm"] == "held"]) == 2

@@ -75,7 +75,15 @@ def test_an_unfair_study_cannot_be_built(message):
 
 
 def test_arms_outside_the_core_may_be_tuned_less_and_fix_what_others_tune():
-    held = Arm("held", "Held", "untuned", (), "nothing tuned", toy.trained, {"lr": 0.05})
+    held = Arm(
+        "held",
+        "Held",
+        role="untuned",
+        search=(),
+        note="nothing tuned",
+        train=toy.trained,
+        fixed={"lr": 0.05},
+    )
     assert toy.study(arms=(*ARMS, held, AGAIN, PART)).arm("held") is held
 
 
@@ -97,9 +105,14 @@ def test_a_claim_that_cannot_be_tested_as_declared_is_rejected(message):
         replace(CLAIM, **UNTESTABLE[message])
 
 
+def test_the_fields_of_an_arm_are_named_so_that_none_is_taken_for_another():
+    with pytest.raises(TypeError, match="positional arguments"):
+        Arm("x", "X", "method", (), toy.trained, "note and function swapped")
+
+
 def test_an_arm_must_have_a_known_role_and_a_fraction_of_the_images():
     with pytest.raises(ValueError, match="the role of arm x must be one of .*, got winner"):
-        Arm("x", "X", "winner", (), "no such role", toy.trained)
+        Arm("x", "X", role="winner", search=(), note="no such role", train=toy.trained)
     for fraction in (0, 1.5):
         with pytest.raises(ValueError, match=r"train_fraction of arm sgd must lie in \(0, 1\]"):
             replace(SGD, train_fraction=fraction)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reviewlib.storage import undigested
@@ -94,6 +94,7 @@ class Arm(Operand):
 
     name: str
     label: str = undigested()
+    _: KW_ONLY
     role: str
     search: tuple[str, ...]
     note: str = undigested()

@@ -168,21 +168,21 @@ SWEPT = tuple(at("width", width) for width in SWEPT_WIDTHS)
 plain = Arm(
     "plain",
     "No penalty",
-    "untuned",
-    (),
-    "the papers' own object: least squares of minimum norm, or a net trained to the end by Adam at "
-    "a constant rate; nothing is tuned",
-    fitted,
+    role="untuned",
+    search=(),
+    note="the papers' own object: least squares of minimum norm, or a net trained to the end by "
+    "Adam at a constant rate; nothing is tuned",
+    train=fitted,
     conditions=over("features", "samples", "width", "steps", "channels"),
 )
 penalty = Arm(
     "penalty",
     "Tuned penalty",
-    "baseline",
-    ("penalty",),
-    "the same with an L2 penalty chosen on validation in every condition: ridge regression, or "
-    "weight decay",
-    fitted,
+    role="baseline",
+    search=("penalty",),
+    note="the same with an L2 penalty chosen on validation in every condition: ridge regression, "
+    "or weight decay",
+    train=fitted,
     conditions=(
         *over("features", "samples"),
         *over("width", noise="noisy"),
@@ -192,30 +192,30 @@ penalty = Arm(
 with_sgd = Arm(
     "sgd",
     "SGD instead of Adam",
-    "ablation",
-    (),
-    "another optimizer: SGD with momentum at a constant rate",
-    by_sgd,
-    {"lr": 0.03},
+    role="ablation",
+    search=(),
+    note="another optimizer: SGD with momentum at a constant rate",
+    train=by_sgd,
+    fixed={"lr": 0.03},
     conditions=SWEPT,
 )
 cosine = Arm(
     "cosine",
     "Adam, cosine schedule",
-    "ablation",
-    (),
-    "another schedule: the learning rate falls to zero along half a cosine",
-    annealed,
+    role="ablation",
+    search=(),
+    note="another schedule: the learning rate falls to zero along half a cosine",
+    train=annealed,
     conditions=SWEPT,
 )
 sparse = Arm(
     "pruned",
     "Pruned and trained again",
-    "combination",
-    (),
-    "a wide net's largest weights, put back to their start and trained anew: the lottery ticket's "
-    "one-shot pruning as a way back through the threshold",
-    pruned,
+    role="combination",
+    search=(),
+    note="a wide net's largest weights, put back to their start and trained anew: the lottery "
+    "ticket's one-shot pruning as a way back through the threshold",
+    train=pruned,
     conditions=over("density"),
 )
 ARMS = (

@@ -182,7 +182,9 @@ LR = ("lr",)
 
 def here(name: str, label: str, role: str, note: str, train: Train, **fields: Any) -> Arm:
     """Return an arm that is run in the main condition only."""
-    return Arm(name, label, role, LR, note, train, conditions=(MAIN,), **fields)
+    return Arm(
+        name, label, role=role, search=LR, note=note, train=train, conditions=(MAIN,), **fields
+    )
 
 
 def ablation(name: str, label: str, note: str, train: Train) -> Arm:
@@ -193,10 +195,10 @@ def ablation(name: str, label: str, note: str, train: Train) -> Arm:
 full = Arm(
     "dense",
     "Dense",
-    "baseline",
-    LR,
-    "the net before pruning, trained as long as the ticket",
-    dense,
+    role="baseline",
+    search=LR,
+    note="the net before pruning, trained as long as the ticket",
+    train=dense,
     conditions=(MAIN, NARROW, WIDE),
 )
 full_6x = here(
@@ -210,10 +212,10 @@ full_6x = here(
 winning = Arm(
     "ticket",
     "Ticket",
-    "method",
-    LR,
-    "iterative magnitude pruning, survivors rewound to their initial values",
-    ticket,
+    role="method",
+    search=LR,
+    note="iterative magnitude pruning, survivors rewound to their initial values",
+    train=ticket,
 )
 small_net = here(
     "small",
@@ -225,19 +227,19 @@ small_net = here(
 random = Arm(
     "random",
     "Random mask",
-    "placebo",
-    LR,
-    "as many connections in each layer as the ticket has, chosen at random: no search",
-    random_mask,
+    role="placebo",
+    search=LR,
+    note="as many connections in each layer as the ticket has, chosen at random: no search",
+    train=random_mask,
     conditions=(MAIN, DENSER, SPARSER),
 )
 new_weights = Arm(
     "reinitialized",
     "Ticket's mask, new weights",
-    "placebo",
-    LR,
-    "the ticket's connections with other initial weights, the mean of three",
-    reinitialized,
+    role="placebo",
+    search=LR,
+    note="the ticket's connections with other initial weights, the mean of three",
+    train=reinitialized,
     conditions=(MAIN, DENSER),
 )
 CORE = (full, full_6x, winning, small_net, random, new_weights)
@@ -299,11 +301,11 @@ ticket_slow, ticket_fast, new_slow, new_fast = (
     Arm(
         f"{name}-{word}",
         f"{label}, lr {lr}",
-        "untuned",
-        (),
-        f"{where} what the dense net prefers",
-        train,
-        {"lr": lr},
+        role="untuned",
+        search=(),
+        note=f"{where} what the dense net prefers",
+        train=train,
+        fixed={"lr": lr},
         conditions=(MAIN,),
     )
     for name, label, train in (
