@@ -44,7 +44,7 @@ def study(text):
 
     def trained(run):
         ours = {name.removesuffix(named("")): value for name, value in run.settings.items()}
-        yield from toy.trained(replace(run, settings=ours))
+        yield from toy.trained(replace(run, settings=ours, known=toy.study().settings))
 
     claim = replace(
         toy.CLAIM,

@@ -24,7 +24,7 @@ def trained(run, optimizer=train.sgd):
         run,
         optimizer=optimizer,
         lr=run["lr"] / (1 + run.get("damping", 0)),
-        momentum=run.get("momentum", 0.9),
+        momentum=run["momentum"] if "momentum" in run else 0.9,  # tests leave out the arm with it
         eval_steps=(2, run.preset.steps),
     )
 

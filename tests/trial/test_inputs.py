@@ -12,7 +12,7 @@ from toy import CLEAN, SGD
 
 from reviewlib import data
 from reviewlib.trial.inputs import Inputs
-from reviewlib.trial.runs import draw
+from reviewlib.trial.runs import Run, draw
 
 SAMPLE = draw(data.load(toy.TINY.data).development, toy.TINY, CLEAN, 3)
 RUN = Inputs(SGD, CLEAN, toy.TINY, {"lr": 0.05, "damping": 0.0}, SAMPLE, 3, toy.net)
@@ -20,10 +20,26 @@ RUN = Inputs(SGD, CLEAN, toy.TINY, {"lr": 0.05, "damping": 0.0}, SAMPLE, 3, toy.
 
 def test_settings_are_read_by_name_and_a_missing_one_is_an_error_or_the_default():
     assert RUN["lr"] == 0.05 and "lr" in RUN and "rho" not in RUN
-    assert RUN.get("damping", 9) == 0 and RUN.get("rho", 9) == 9
+    assert RUN.get("damping", 9) == 0
+    assert replace(RUN, known=frozenset({"rho", "lr"})).get("rho", 9) == 9
     message = "^the run of arm sgd in condition clean has no setting 'rho'; it has lr, damping$"
     with pytest.raises(ValueError, match=message):
         RUN["rho"]
+
+
+def test_a_default_is_for_a_setting_that_another_run_of_the_study_has():
+    def smoothed(run):
+        read.append([run.get(name, 9) for name in ("lr", "damping", "momentum", "width")])
+        run.get("smoothin", 0.0)
+        yield
+
+    read, wide = [], replace(CLEAN, name="wide", fixed={"width": 8})
+    arms = replace(SGD, train=smoothed), toy.SLOW  # which fixes the momentum
+    study = toy.study(arms=arms, conditions=(CLEAN, wide))
+    run = Run(study.arm("sgd"), CLEAN, (("lr", 0.05),), 0, toy.TINY, "tuning")
+    with pytest.raises(ValueError, match=r"^the study has no setting 'smoothin'; it has"):
+        next(run.procedure(study, SAMPLE))
+    assert read == [[0.05, 9, 9, 9]]
 
 
 @pytest.mark.parametrize(("of_arm", "of_condition", "steps"), [(1, 1, 4), (3, 0.5, 6), (1, 0.4, 2)])

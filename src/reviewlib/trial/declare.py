@@ -141,7 +141,8 @@ def training(
     config.setdefault("batch_size", run.preset.batch_size)
     if "lr" not in config:
         config["lr"] = run["lr"]
-    config.setdefault("weight_decay", run.get("weight_decay", 0.0))
+    if "weight_decay" in run:  # Config's own default is 0
+        config.setdefault("weight_decay", run["weight_decay"])
     if order is None:
         looks = (math.ceil(steps * look / LOOKS) for look in range(1, LOOKS + 1))
         config.setdefault("eval_steps", tuple(looks))

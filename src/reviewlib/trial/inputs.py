@@ -40,6 +40,7 @@ class Inputs:
         sample: the images of the run.
         seed: source of all randomness of the run.
         make_net: the study's `net`.
+        known: the names of settings that some run of the study has.
     """
 
     arm: Arm
@@ -49,6 +50,7 @@ class Inputs:
     sample: Sample
     seed: int
     make_net: Callable[[Inputs], nn.Module]
+    known: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> float:
         """Return a setting; raise ValueError with the run's settings if it has none of the name."""
@@ -59,8 +61,13 @@ class Inputs:
         return name in self.settings
 
     def get(self, name: str, default: float) -> float:
-        """Return a setting, or the default if the run has none of this name."""
-        return self.settings.get(name, default)
+        """Return a setting, or the default if only other runs of the study have it.
+
+        Raises:
+            ValueError: no run of the study has a setting of this name.
+        """
+        defaults = dict.fromkeys(self.known, default)
+        return found("the study", "setting", {**defaults, **self.settings}, name)
 
     @property
     def _where(self) -> str:

@@ -53,7 +53,10 @@ class Run:
         """Return the run's procedure, not yet started (see `procedures.complete`)."""
         seed = self.seed + self.arm.search_seed * STREAMS_APART
         settings = self.all_settings()
-        inputs = Inputs(self.arm, self.condition, self.preset, settings, sample, seed, study.net)
+        known = study.settings
+        inputs = Inputs(
+            self.arm, self.condition, self.preset, settings, sample, seed, study.net, known
+        )
         made = self.arm.train(inputs)
         if not isinstance(made, Generator):
             raise ValueError(

@@ -127,6 +127,12 @@ class Study:
             if arm in self.arms_in(condition)
         )
 
+    @property
+    def settings(self) -> frozenset[str]:
+        """The names of all settings that a run of some arm in some condition has."""
+        searched = (hyperparameter.name for hyperparameter in self.hyperparameters)
+        return frozenset(searched).union(*(each.fixed for each in (*self.arms, *self.conditions)))
+
     def arm(self, name: str) -> Arm:
         """Return the arm of that name."""
         return self._found("arm", self.arms, name)
