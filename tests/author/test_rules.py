@@ -129,6 +129,11 @@ BREAKS = [
     (notebook.names_are_declared, cell('page.show_curves("claen", "sgd", "ours")')),
     (notebook.names_are_declared, cell('page.difference("ours", "sdg", "clean")')),
     (notebook.names_are_declared, cell('page.two_by_two("sgd", "a", "b", "ours", "clean")')),
+    (notebook.names_are_declared, cell('page.sample(condition="nois")')),
+    (notebook.names_are_declared, cell('page.record.runs("sdg", "clean")')),
+    (notebook.names_are_declared, cell('page.says(name="claen")')),
+    (notebook.names_are_declared, cell('page.verdicts["claen"].interval')),
+    (notebook.names_are_declared, cell('page.difference("ours", "sgd", "nll")')),
     (words.sources_are_linked, prose("- Somebody said so.", below="later work")),
     (words.spread_is_named, prose("All values are mean {x} ± {s}.")),
     (words.spread_is_named, cell('Markdown(f"{page} ± {seeds} in all")')),
@@ -191,6 +196,14 @@ def test_a_claim_that_no_cell_shows_is_named(shown, draft):
     edit(draft, *cell(shown))
     pairing.write(draft.root / "notebooks")
     assert rules.problems(notebook.claims_are_shown, Draft(draft.root, "probe")) == []
+
+
+def test_a_name_that_a_cell_computes_shows_no_claim(draft):
+    edit(draft, STUDY, "    ),\n    net=net,\n", OTHER_CLAIM)
+    edit(draft, *cell('[page.says(f"{name}") for name in page.verdicts]'))
+    pairing.write(draft.root / "notebooks")
+    wanting = ["notebooks/probe.ipynb: no cell shows the claim 'more'"]
+    assert rules.problems(notebook.claims_are_shown, draft) == wanting
 
 
 def test_primary_claims_are_shown_by_the_closing_section(draft):
@@ -257,6 +270,9 @@ NO_FALSE_ALARMS = [
     cell(PAIRED),
     cell('page.says("a_a-clean")\npage.verdict("clean")\npage.says(f"{preset}-clean")'),
     cell('page.difference("ours", "sgd", "clean", "nll")\npage.sample(condition="clean")'),
+    cell('page.difference("ours", "sgd", "clean", "early_accuracy")'),
+    cell('page.difference("ours", "sgd", condition="clean", metric="early_accuracy")'),
+    cell('print(page.verdicts["clean"].interval)\nprint(page.record.rows.sample("nois"))'),
     prose("- Users {cite}`a`.\n# - A thread (owner/name issue 3).\n# - See [it](x).", "later work"),
     prose("- **Earlier reviews.** They ask for more.", below="later work"),
     (NOTEBOOK, "by_hand = -p", "centered = p.mean() - p.mean(0)\nby_hand = -p"),

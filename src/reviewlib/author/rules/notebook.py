@@ -24,9 +24,12 @@ HEADINGS = (
 IDEA = HEADINGS[2:4]
 PARAMETERS = ("preset", "device", "seeds", "data")
 MOST_CELLS, MOST_LINES, LONGEST_DEFINITION = 12, 15, 10
-# Methods of a page that take names of claims, and those that take names of arms and conditions.
-TAKE_CLAIMS = ("says", "verdict", "notices", "compare", "contrasts")
-TAKE_ARMS = ("difference", "two_by_two", "show_curves")
+# What takes names of claims, and what takes names of arms and conditions: methods and mappings of
+# a page. Other libraries have methods called `sample` and `runs`.
+TAKE_CLAIMS = {"says", "verdict", "notices", "compare", "contrasts", "verdicts", "control_verdicts"}
+TAKE_ARMS = {"difference", "two_by_two", "show_curves", "page.sample", "page.record.runs"}
+TAKEN_AS = {"name", "arm", "other", "condition", "neither", "first", "second", "both"}
+MOST_NAMES = {"difference": 3}  # a metric follows
 
 
 def nine_headings(draft: Draft) -> list[str]:
@@ -127,28 +130,23 @@ def names_are_declared(draft: Draft) -> list[str]:
     """Every claim, arm and condition that a cell names is declared in the study."""
     study = draft.study
     claims = {claim.name for claim in (*study.claims, *study.controls)}
-    places = {each.name for each in (*study.arms, *study.conditions)} | {"accuracy", "nll"}
+    places = {each.name for each in (*study.arms, *study.conditions)}
     return [
         f"{cell.place}: the study declares no {what} {name!r}"
         for cell, tree in draft.code
-        for call in calls(tree)
-        for methods, known, what in (
+        for takers, known, what in (
             (TAKE_CLAIMS, claims, "claim"),
             (TAKE_ARMS, places, "arm or condition"),
         )
-        if called(call) in methods
-        for name in _names(call, tree)
+        for name in _named(tree, takers)
         if not any(re.fullmatch(name, each) for each in known)
     ]
 
 
 def claims_are_shown(draft: Draft) -> list[str]:
     """Every claim that can be tested is shown in a cell; page.closing() shows the primary ones."""
-    made = [(call, tree) for _, tree in draft.code for call in calls(tree)]
-    shown = [
-        name for call, tree in made if called(call) in TAKE_CLAIMS for name in _names(call, tree)
-    ]
-    closes = any(called(call) == "closing" for call, _ in made)
+    shown = [name for _, tree in draft.code for name in _named(tree, TAKE_CLAIMS)]
+    closes = any(called(call) == "closing" for _, tree in draft.code for call in calls(tree))
     return [
         f"{draft.notebook}: no cell shows the claim {claim.name!r}"
         for claim in draft.study.claims
@@ -157,21 +155,32 @@ def claims_are_shown(draft: Draft) -> list[str]:
     ]
 
 
-def _names(call: ast.Call, tree: ast.Module) -> Iterator[str]:
-    """Yield the strings among a call's arguments as regular expressions.
+def _named(tree: ast.Module, takers: set[str]) -> Iterator[str]:
+    """Yield the names that a cell passes to methods or looks up, as regular expressions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and takers & {called(node), ast.unparse(node.func)}:
+            by_keyword = [given.value for given in node.keywords if given.arg in TAKEN_AS]
+            yield from _names([*node.args[: MOST_NAMES.get(called(node))], *by_keyword], tree)
+        elif isinstance(node, ast.Subscript) and getattr(node.value, "attr", "") in takers:
+            yield from _names([node.slice], tree)
+
+
+def _names(arguments: list[ast.expr], tree: ast.Module) -> Iterator[str]:
+    """Yield the strings among arguments as regular expressions.
 
     An argument that names a tuple of the cell stands for the strings in the tuple. A replaced
-    expression of an f-string matches any text.
+    expression of an f-string matches any text; an f-string of nothing else says no name.
     """
     tuples, expanded = list(_tuples(tree)), set()
-    waiting = list(call.args)
+    waiting = list(arguments)
     while waiting:
         argument = waiting.pop()
         names = {node.id for node in ast.walk(argument) if isinstance(node, ast.Name)} - expanded
         expanded |= names  # a tuple may be added to itself
         waiting += [value for name, value in tuples if name in names]
         for text in strings(argument):
-            yield re.escape(text).replace(r"\{\}", ".+")
+            if not re.fullmatch(r"(\{\})+", text):
+                yield re.escape(text).replace(r"\{\}", ".+")
 
 
 def _tuples(tree: ast.Module) -> Iterator[tuple[str, ast.Tuple]]:
