@@ -379,6 +379,18 @@ def test_check_prints_every_rule_and_fails_while_something_is_to_do(draft, monke
     )
 
 
+def test_a_notebook_that_cannot_be_started_is_a_problem_and_no_traceback(draft, monkeypatch):
+    monkeypatch.setattr(rules, "RULES", ())
+    (draft.root / "_executed").touch()
+    (problem,) = rules.problems(rules.runs, draft)
+    assert problem.startswith("notebooks/probe.ipynb: ") and "_executed" in problem
+    for file in ("probe.py", "probe.ipynb"):
+        (draft.root / "notebooks" / file).unlink()
+    done = check(draft, "probe", "--run")
+    assert done.exit_code == 1 and "probe has 1 things to do" in done.stderr
+    assert "       - notebooks/probe.ipynb: " in done.stdout and "Traceback" not in done.output
+
+
 @pytest.mark.slow  # starts a kernel
 @pytest.mark.parametrize(("code", "problem"), [("1 + 1", None), ("1 / 0", "ZeroDivisionError")])
 def test_check_executes_the_notebook_if_asked(code, problem, draft, monkeypatch):

@@ -48,7 +48,10 @@ def runs(draft: Draft) -> list[str]:
     """The notebook runs."""
     from reviewlib.book.execute import execute
 
-    outcomes = execute(draft.root, [draft.name])
+    try:
+        outcomes = execute(draft.root, [draft.name])
+    except (ValueError, OSError) as error:  # it cannot be started: no notebook, or no room
+        return [f"{draft.notebook}: {error}"]
     return [outcome.error for outcome in outcomes if outcome.state == "failed"]
 
 
