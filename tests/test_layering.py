@@ -21,7 +21,7 @@ ROOMS = (
     ("evidence",),
     ("page",),
     ("book",),
-    ("author", "terminal", "options", "cli", "__main__"),
+    ("author", "terminal", "options", "building", "cli", "__main__"),
 )
 ORDER = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
 # A paper stands on the page: its figures draw, the rest of it must run on a bare GPU box.

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from reviewlib import building
 from reviewlib.author import commands
-from reviewlib.book.notebooks import CELL_SECONDS, NOTEBOOK_SECONDS
 from reviewlib.options import (
     AsJson,
-    CellTimeout,
     Data,
     Device,
     Engine,
-    Force,
     Jobs,
     Name,
-    Only,
     Out,
-    Parameters,
-    Root,
-    Timeout,
     TrialRun,
     Verify,
 )
 from reviewlib.terminal import (
-    book_folder,
     fail,
     note,
     out,
-    reporting,
     running,
     say,
     study_table,
@@ -170,81 +162,5 @@ def verdicts(
         raise typer.Exit(1)
 
 
-@app.command()
-def execute(
-    only: Only = None,
-    jobs: Jobs = 2,
-    parameter: Parameters = None,
-    force: Force = False,
-    cell_timeout: CellTimeout = CELL_SECONDS,
-    timeout: Timeout = NOTEBOOK_SECONDS,
-    root: Root = None,
-    as_json: AsJson = False,
-) -> None:
-    """Run notebooks through papermill into _executed/; unchanged ones are skipped.
-
-    A notebook that fails does not stop the others and keeps its last good copy. The log of
-    papermill is in _executed/NAME.log.
-    """
-    from reviewlib.book.execute import execute as execute_book
-
-    book, parameters = book_folder(root), _for_the_book(parameter)
-    with reporting(book, as_json) as report:
-        options = _limits(jobs, parameters, force, cell_timeout, timeout)
-        execute_book(book, only, report=report, **options)
-
-
-@app.command()
-def build(
-    only: Only = None,
-    jobs: Jobs = 2,
-    parameter: Parameters = None,
-    force: Force = False,
-    cell_timeout: CellTimeout = CELL_SECONDS,
-    timeout: Timeout = NOTEBOOK_SECONDS,
-    data_name: Data = None,
-    root: Root = None,
-    as_json: AsJson = False,
-) -> None:
-    """Execute what changed and build the book; the last line says which file to open."""
-    from reviewlib.book.build import build as build_book
-
-    book, parameters = book_folder(root), _for_the_book(parameter)
-    with reporting(book, as_json) as report:
-        options = _limits(jobs, parameters, force, cell_timeout, timeout) | {"report": report}
-        if data_name:
-            from reviewlib.book.private import build_on  # imports torch, which takes seconds
-
-            page = build_on(book, data_name, only, **options)
-        else:
-            page = build_book(book, only, **options)
-    if not as_json:
-        typer.echo(f"The book is ready: open {page}")
-
-
-for command in (commands.pair, commands.new, commands.check):
+for command in (building.execute, building.build, commands.pair, commands.new, commands.check):
     app.command()(command)
-
-
-def _for_the_book(parameters: list[str] | None) -> dict[str, str]:
-    """Return name=value options as a mapping; `data` is refused, as the book has its own."""
-    if wrong := [text for text in parameters or [] if "=" not in text]:
-        raise fail(f"a parameter is name=value, got {wrong[0]!r}", 2)
-    given = dict(text.split("=", 1) for text in parameters or [])
-    if "data" in given:
-        message = "the book has its own data; `reviewlib build --data DATA` builds one on yours"
-        raise fail(message, 2)
-    return given
-
-
-def _limits(
-    jobs: int, parameters: dict[str, str], force: bool, cell_seconds: int, seconds: int
-) -> dict[str, Any]:
-    """Return the options that `execute` and `build` share."""
-    return {
-        "jobs": jobs,
-        "parameters": parameters,
-        "force": force,
-        "cell_seconds": cell_seconds,
-        "seconds": seconds,
-    }
