@@ -65,7 +65,8 @@ def test_a_trial_run_saves_nothing_and_says_what_ran_and_what_presets_would_cost
     toy_study, own_cache
 ):
     long = replace(toy.TINY, name="laptop", steps=1000 * QUICK.steps)
-    toy_study(presets=(QUICK, long))
+    gpu = replace(long, name="gpu", data="data that nothing loads")
+    toy_study(presets=(QUICK, long, gpu))
     done = call("study", "toy", "--trial-run")
     assert done.exit_code == 0, done.output
     arms, costs = done.stdout.splitlines()[:4], done.stdout.splitlines()[4:]
@@ -75,6 +76,15 @@ def test_a_trial_run_saves_nothing_and_says_what_ran_and_what_presets_would_cost
     quick, laptop = (float(line.split()[2].replace(",", "")) for line in costs)
     assert quick < 2 and laptop > 100 * quick
     assert not BOOK.has("toy", "quick") and not list(own_cache.rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--out", "x"), ("--jobs", "2"), ("--engine", "local"), ("--verify",), ("--preset", "gpu")],
+)
+def test_a_trial_run_refuses_what_it_would_not_use(words):
+    done = call("study", "sam", "--trial-run", *words)
+    assert done.exit_code == 2 and f"got {words[0]}: leave that out" in done.stderr
 
 
 def test_verify_reruns_nothing_or_names_what_it_reran(toy_study, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -83,17 +84,19 @@ def run_study(
     from reviewlib.trial import experiment, forecast, other_data
     from reviewlib.trial.engines import WorkerError
 
+    if trial_run:
+        _refuse_with_trial_run(preset, out_dir, engine, jobs, verify)
     seen: list[bool] = []
     try:
-        study = papers.find(name)
-        size, where = other_data.resize(study.preset(preset), name=data_name), resolve(device)
+        study, where = papers.find(name), resolve(device)
+        if trial_run:
+            for line in forecast.lines(on_data(study, data_name)[0], where):
+                typer.echo(line)
+            return
+        size = other_data.resize(study.preset(preset), name=data_name)
         study, store = on_data(study, data_name)
         store = Store(out_dir) if out_dir else store
         data.load(size.data)
-        if trial_run:
-            for line in forecast.lines(study, where):
-                typer.echo(line)
-            return
         store.require_room(name)
         how = {
             "store": store,
@@ -164,3 +167,19 @@ def verdicts(
 
 for command in (building.execute, building.build, commands.pair, commands.new, commands.check):
     app.command()(command)
+
+
+def _refuse_with_trial_run(
+    preset: str, out_dir: Path | None, engine: str | None, jobs: int, verify: bool
+) -> None:
+    """End the command if it has options that a trial run would not use."""
+    given = {
+        "--preset": preset != "quick",
+        "--out": out_dir,
+        "--engine": engine,
+        "--jobs": jobs > 1,
+        "--verify": verify,
+    }
+    if unused := [option for option, value in given.items() if value]:
+        what = "a trial run has the sizes of quick, in this process, and saves nothing"
+        raise fail(f"{what}; got {', '.join(unused)}: leave that out", 2)

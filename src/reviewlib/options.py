@@ -54,7 +54,7 @@ TrialRun = Annotated[
     bool,
     typer.Option(
         "--trial-run",
-        help="Run one seed and two trials, save nothing, and forecast what each preset would cost.",
+        help="Run one seed and two trials, save nothing, and forecast what quick and laptop cost.",
     ),
 ]
 Parameters = Annotated[

@@ -27,7 +27,7 @@ def clock(monkeypatch):
         made.extend(stack)
         return [
             row | {"seconds": 0.01 * run.preset.steps}
-            for run, row in zip(stack, perform(study, stack, device), strict=True)
+            for run, row in zip(stack, perform(study, stack), strict=True)
         ]
 
     monkeypatch.setattr(forecast, "perform", timed)
@@ -59,6 +59,13 @@ def test_a_forecast_counts_runs_steps_and_what_a_step_computes(clock):
         "runs": 12,
         "arms": 12,
     }
+
+
+def test_seconds_are_of_the_processor_or_of_the_gpu_that_they_were_measured_on(clock):
+    presets = QUICK, replace(QUICK, name="gpu")
+    for device, unit in (("cpu", "CPU-seconds"), ("cuda", "seconds on the GPU")):
+        cost = list(forecast.lines(toy.study(presets=presets), device))[4:]
+        assert len(cost) == 1 and cost[0].startswith("quick: ") and f" {unit}, " in cost[0]
 
 
 def test_what_takes_no_steps_is_not_forecast_to_take_longer_with_more_of_them():

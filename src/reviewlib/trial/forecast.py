@@ -1,4 +1,4 @@
-"""A trial run: two trials of every arm on one seed, and a forecast of each preset's cost."""
+"""A trial run: two trials of every arm on one seed, and a forecast of what presets cost."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ MORE_STEPS = 50
 
 
 class Cost(NamedTuple):
-    """CPU-seconds of a run at the sizes of `quick`: before the first step, and per step."""
+    """Seconds of a run at the sizes of `quick`: before the first step, and per step."""
 
     start: float
     step: float
 
 
 def lines(study: Study, device: str = "cpu") -> Iterator[str]:
-    """Yield a line per arm and condition at the sizes of `quick`, then a forecast per preset."""
+    """Yield a line per arm and condition at the sizes of `quick`, then a forecast per preset.
+
+    The preset gpu has none: the seconds of a small net say nothing about that machine.
+    """
     quick = replace(study.preset("quick"), conditions=(), arms=(), settings_from=None)
     longer = replace(quick, steps=quick.steps + max(quick.steps, MORE_STEPS))
     costs: dict[tuple[str, str], Cost] = {}
@@ -41,9 +44,11 @@ def lines(study: Study, device: str = "cpu") -> Iterator[str]:
                 f"{condition.name}, {arm.name}: validation accuracy {scores}; {took:.2f} s a run"
                 + (f"; {diverged} diverged" if diverged else "")
             )
+    unit = "CPU-seconds" if device == "cpu" else "seconds on the GPU"
     for preset in study.presets:
-        total = _forecast(study, preset, quick, costs)
-        yield f"{preset.name}: about {total:,.0f} CPU-seconds, less where stacks are larger"
+        if preset.name != "gpu":
+            total = _forecast(study, preset, quick, costs)
+            yield f"{preset.name}: about {total:,.0f} {unit}, less where stacks are larger"
 
 
 def _rows(study: Study, arm: Arm, condition: Condition, preset: Preset, device: str) -> list[Row]:
@@ -63,7 +68,7 @@ def _seconds(rows: list[Row]) -> float:
 def _forecast(
     study: Study, preset: Preset, quick: Preset, costs: dict[tuple[str, str], Cost]
 ) -> float:
-    """Return the CPU-seconds of a preset; the cost of a step scales with examples and pixels."""
+    """Return the seconds of a preset; the cost of a step scales with examples and pixels."""
     size = preset.batch_size / quick.batch_size * (preset.image_size / quick.image_size) ** 2
     total = 0.0
     for condition in study.conditions_of(preset):
