@@ -103,6 +103,13 @@ def test_records_on_other_data_are_kept_apart_and_found_again(toy_on_digits, tmp
     assert [preset.name for preset in page.study.presets] == ["quick", "laptop"]
 
 
+def test_advice_for_records_in_another_folder_names_the_data_too(toy_on_digits, tmp_path):
+    place = ("--data", toy_on_digits, "--out", tmp_path / "out")
+    code, output = run("study", "toy", "--preset", "laptop", *place, "--verify")
+    assert code == 1
+    assert f"study toy --preset laptop --data {toy_on_digits} --out {tmp_path}/out` to" in output
+
+
 def test_a_changed_folder_has_no_records_yet(toy_on_digits):
     before = store_on(data.load(str(toy_on_digits)))
     Image.fromarray(noise(5, 8, 8)).save(toy_on_digits / "3" / "new.png")

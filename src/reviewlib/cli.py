@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -79,7 +80,7 @@ def run_study(
     """
     from reviewlib import data, papers
     from reviewlib.evidence import make
-    from reviewlib.evidence.store import Store, on_data
+    from reviewlib.evidence.store import on_data
     from reviewlib.train.device import resolve
     from reviewlib.trial import experiment, forecast, other_data
     from reviewlib.trial.engines import WorkerError
@@ -95,7 +96,7 @@ def run_study(
             return
         size = other_data.resize(study.preset(preset), name=data_name)
         study, store = on_data(study, data_name)
-        store = Store(out_dir) if out_dir else store
+        store = replace(store, folder=out_dir) if out_dir else store
         data.load(size.data)
         store.require_room(name)
         how = {

@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import toy
 from images import digits
 
-from reviewlib import data, papers
+from reviewlib import data, papers, storage
 from reviewlib.evidence.record import RecordError
 from reviewlib.evidence.store import BOOK, Store, on_data, store_on
 from reviewlib.evidence.validity import problems
@@ -101,13 +102,18 @@ def test_a_record_of_another_format_is_refused(path, store):
     ("store", "command"),
     [
         (Store(), "study toy --preset gpu` to make it anew$"),
-        (Store("FOLDER"), "study toy --preset gpu` to make it anew, with the --out that it was"),
-        (Store("FOLDER", "my pets"), "study toy --preset gpu --data 'my pets'` to make it anew$"),
+        (Store(Path("my folder")), "study toy --preset gpu --out 'my folder'` to make it anew$"),
+        (
+            Store(Path("folder"), "my pets"),
+            "study toy --preset gpu --data 'my pets' --out folder` to make it anew$",
+        ),
+        (
+            Store(storage.data_folder("records", "pets"), "pets"),
+            "study toy --preset gpu --data pets` to make it anew$",
+        ),
     ],
 )
-def test_a_missing_record_says_how_to_make_it(tmp_path, store, command):
-    if store.folder:
-        store = replace(store, folder=tmp_path)
+def test_a_missing_record_says_how_to_make_it(store, command):
     with pytest.raises(RecordError, match=f"no records at .*; run `reviewlib {command}"):
         store.load("toy", "gpu")
 

@@ -40,8 +40,12 @@ class Store:
 
     @property
     def options(self) -> str:
-        """The option that makes `reviewlib study` write to this store, for messages."""
-        return f" --data {shlex.quote(self.data)}" if self.data else ""
+        """The options that make `reviewlib study` write to this store, for messages."""
+        named = self.folder and not self.folder.is_relative_to(storage.data_folder("records"))
+        given = {"--data": self.data, "--out": named and self.folder}
+        return "".join(
+            f" {option} {shlex.quote(str(value))}" for option, value in given.items() if value
+        )
 
     def path(self, study: str, preset: str) -> Path:
         """Return the path of a study's record at a preset."""
@@ -80,8 +84,6 @@ class Store:
         """
         path = self.path(study, preset)
         again = f"run `reviewlib study {study} --preset {preset}{self.options}` to make it anew"
-        if self.folder is not None and not self.data:
-            again += ", with the --out that it was made with"
         try:
             content = schema.read(path)
             if content.pop("format") != FORMAT:
