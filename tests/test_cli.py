@@ -205,6 +205,18 @@ def test_tables_for_people(toy_study):
     assert "no valid records" in call("verdicts").stdout
 
 
+def test_a_draft_that_cannot_be_imported_is_listed_with_its_error(toy_study):
+    draft = papers.folder_of("draft")
+    draft.mkdir()
+    (draft / "__init__.py").touch()
+    (draft / "study.py").write_text("raise RuntimeError('[/no] claims')")
+    broken, whole = json.loads(call("list", "--json").stdout)
+    assert broken["paper"] == "draft" and broken["error"].startswith("RuntimeError: [/no] claims")
+    assert (whole["title"], whole["error"]) == ("A toy", None)
+    shown = call("list")
+    assert shown.exit_code == 0 and "[/no]" in shown.stdout and "A toy" in shown.stdout
+
+
 def test_a_failed_notebook_fails_the_command_and_is_named(monkeypatch):
     def run(root, names, *, report, **options):
         report(execute.Outcome("sam", "failed", 1.5, 3, 31, "ValueError: [no]", "line 7"))

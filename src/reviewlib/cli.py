@@ -51,11 +51,17 @@ def list_studies(as_json: AsJson = False) -> None:
 
     rows = []
     for name in watched(papers.found(), "replaying fingerprints"):
-        study = papers.find(name)
-        status = record_status(study, BOOK)
-        valid = [row["preset"] for row in status if row["state"] == "valid"]
-        quick = next((row["cpu_seconds"] for row in status if row["preset"] == "quick"), None)
-        rows.append({"paper": name, "title": study.title, "presets": valid, "quick_seconds": quick})
+        row = {"paper": name, "title": None, "presets": [], "quick_seconds": None, "error": None}
+        rows.append(row)
+        try:
+            study = papers.find(name)
+            status = {each["preset"]: each for each in record_status(study, BOOK)}
+        except Exception as error:  # a draft's own code may raise anything, and hides no other row
+            row["error"] = f"{type(error).__name__}: {error}; see `reviewlib check {name}`"
+            continue
+        row["title"] = study.title
+        row["presets"] = [preset for preset in status if status[preset]["state"] == "valid"]
+        row["quick_seconds"] = status.get("quick", {}).get("cpu_seconds")
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     else:

@@ -99,11 +99,12 @@ def reporting(book: Path, as_json: bool) -> Iterator[Callable[[Any], None]]:
 
 
 def study_table(rows: list[dict]) -> Table:
-    """Return a table with one row per paper, with its valid records."""
+    """Return a table with one row per paper, with its valid records or its error."""
     table = Table("paper", "title", "valid records", "quick run, CPU-s")
     for row in rows:
         seconds = "–" if row["quick_seconds"] is None else f"{row['quick_seconds']:.0f}"
-        table.add_row(row["paper"], row["title"], ", ".join(row["presets"]) or "none", seconds)
+        title = Text(row["error"] or row["title"])
+        table.add_row(row["paper"], title, ", ".join(row["presets"]) or "none", seconds)
     return table
 
 
