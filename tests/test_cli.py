@@ -50,6 +50,16 @@ def test_a_study_runs_writes_its_records_and_prints_where(toy_study, tmp_path):
     assert problems(store.load("toy", "laptop"), toy.study(), store) == []
 
 
+def test_a_record_that_is_not_valid_is_saved_and_fails_with_the_reason(toy_study, tmp_path):
+    words = ("study", "toy", "--preset", "laptop", "--out", str(tmp_path))
+    call(*words)
+    toy_study(claims=(replace(toy.CLAIM, margin=0.5),))  # after the final seeds have run
+    done = call(*words)
+    assert done.exit_code == 1
+    assert "no page shows it: what defines the test was changed after" in done.stderr
+    assert done.stdout.strip() == str(tmp_path / "toy" / "laptop.json")
+
+
 QUICK = replace(toy.TINY, name="quick", trials=2, settings_from="laptop")
 
 

@@ -85,7 +85,7 @@ def run_study(
     Finished runs are kept in your cache: you can stop at any time and start again.
     """
     from reviewlib import data, papers
-    from reviewlib.evidence import make
+    from reviewlib.evidence import make, validity
     from reviewlib.evidence.store import on_data
     from reviewlib.train.device import resolve
     from reviewlib.trial import experiment, forecast, other_data
@@ -122,6 +122,7 @@ def run_study(
             else:
                 record = make.make(study, size, progress=finished, **how)
         path = store.save(record)
+        wrong = validity.problems(record, study, store)
     except KeyboardInterrupt:
         message = "stopped; finished runs are kept, the same command goes on from here"
         raise fail(message, 130) from None
@@ -133,6 +134,9 @@ def run_study(
     seconds = record.provenance["cpu_seconds"]
     say(f"{len(seen)} runs, {sum(seen)} of them from the cache; {seconds:.0f} s of training in all")
     typer.echo(path)
+    if wrong:
+        what = f"the record is saved but not valid, so no page shows it: {'; '.join(wrong)}"
+        raise fail(f"{what}; undo that change or raise results_version, and run it again")
 
 
 @app.command()
