@@ -132,7 +132,7 @@ display(chapter.source(method.magnitude_masks), chapter.source(method.Mask))
 # A mask is a parametrization: the layer computes with $m \odot w$ in every forward pass, so the
 # gradient is masked too. A pruned weight *is* zero, whatever momentum, Adam or weight decay do to
 # the number behind it. To rewind to a step $k > 0$, start the search from a net trained for $k$
-# steps; this and rarer forms are in `variants.py`.
+# steps; rarer forms are in `variants.py`.
 #
 # What does a ticket look like? LeNet-300-100 learns clothes of 14 × 14 pixels. Each image shows,
 # pixel by pixel, how many of the 300 units of the first layer still look there, relative to the

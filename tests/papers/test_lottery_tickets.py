@@ -37,9 +37,9 @@ def ones(weights):
     return {name: torch.ones_like(weight) for name, weight in weights.items()}
 
 
-def train(model, start=0, stop=None, optimizer="momentum", steps=20):
+def train(model, optimizer="momentum", steps=20):
     opt = OPTIMIZERS[optimizer](model.parameters())
-    for step in range(steps)[start:stop]:
+    for step in range(steps):
         g = torch.Generator().manual_seed(step)
         x, y = torch.randn(32, 10, generator=g), torch.randint(4, (32,), generator=g)
         opt.zero_grad()
@@ -253,32 +253,15 @@ def test_rounds_keep_the_largest_survivors_of_every_training():
 @pytest.mark.parametrize("step", [0, 3])
 def test_survivors_are_the_weights_of_the_step_bitwise(step, optimizer):
     model, early = toy(norm=True), toy(norm=True)
-    train(early, 0, step, optimizer)
-
-    def learn(model, start, stop):
-        train(model, start, stop, optimizer)
-
-    ticket = variants.find_late_ticket(model, learn, 0.2, 3, step=step)
+    for net in (model, early):
+        train(net, optimizer, steps=step)
+    ticket = method.find_ticket(model, lambda net: train(net, optimizer), 0.2, 3)
     for name, weight in method.weights(ticket).items():
         mask = method.masks(ticket)[name]
         assert torch.equal(weight, early.get_submodule(name).weight * mask)
         assert torch.equal(ticket.get_submodule(name).bias, early.get_submodule(name).bias)
     assert torch.equal(ticket[1].running_mean, early[1].running_mean)
     assert ticket[1].num_batches_tracked == step
-
-
-def test_every_training_starts_from_the_rewinding_step():
-    calls = []
-
-    def record(model, start, stop):
-        calls.append((start, stop))
-        train(model, start, stop)
-
-    variants.find_late_ticket(toy(), record, 0.5, 2, step=3)
-    assert calls == [(0, 3), (3, None), (3, None)]
-    with pytest.raises(ValueError, match="step must be at least 0, where training starts, got -1"):
-        variants.find_late_ticket(toy(), record, 0.5, 2, step=-1)
-    assert len(calls) == 3
 
 
 def test_a_ticket_with_batch_norm_starts_from_its_own_start():

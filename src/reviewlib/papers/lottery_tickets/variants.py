@@ -1,54 +1,23 @@
-"""Rarer variants of the search for tickets, and controls that remove a part of a ticket.
+"""A rarer criterion of the search for tickets, and controls that remove a part of a ticket.
 
-Papers:
-Frankle, Dziugaite, Roy, Carbin, arXiv 1903.01611 (rewinding to a step k > 0);
+Paper:
 Zhou, Lan, Liu, Yosinski, NeurIPS 2019, arXiv 1905.01067 (signs).
 
 Reference code, for layers ranked together:
 https://github.com/facebookresearch/open_lth/blob/fd379593c64ef7eef540b7440ed7c103876bc621/pruning/sparse_global.py
 
-Two forms need no code here: one-shot pruning is `method.rounds` with a count of 1, and fine-tuning
-and learning-rate rewinding are `method.rounds` with rewind=False.
+Three forms need no code here: one-shot pruning is `method.rounds` with a count of 1, fine-tuning
+and learning-rate rewinding are `method.rounds` with rewind=False, and rewinding to a step k > 0
+(Frankle, Dziugaite, Roy, Carbin, arXiv 1903.01611) is `method.rounds` of a net trained for k steps.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from reviewlib.papers.lottery_tickets import method
 from reviewlib.papers.lottery_tickets.method import Density, Tensors
-
-
-def find_late_ticket(
-    model: nn.Module,
-    train: Callable[[nn.Module, int, int | None], object],
-    density: Density,
-    count: int,
-    *,
-    step: int,
-    **options,
-) -> nn.Module:
-    """Return a ticket whose survivors are rewound to their values after `step` training steps.
-
-    Args:
-        model: newly initialized; pruned in place.
-        train: train(model, start, stop) trains in place from step `start` of the schedule up to
-            step `stop`, or to its end if that is None; each call uses a new optimizer.
-        density: see `method.rounds`.
-        count: see `method.rounds`.
-        step: k, at least 0; 0 gives the paper's ticket.
-        options: of `method.rounds`.
-
-    Raises:
-        ValueError: the step is negative; see also `method.rounds`.
-    """
-    if step < 0:
-        raise ValueError(f"step must be at least 0, where training starts, got {step}")
-    train(model, 0, step)
-    return method.find_ticket(model, lambda net: train(net, step, None), density, count, **options)
 
 
 def global_masks(weights: Tensors, masks: Tensors, density: Density) -> Tensors:
