@@ -71,7 +71,6 @@ def sweep(
 
 
 AS_MANY_SAMPLES, AS_MANY_FEATURES = {"samples": 1.0}, {"features": 1.0}
-PRUNED = {"width": PRUNED_WIDTH}
 FEATURES_OF_N, SAMPLES_OF_N = "{:g}n random features", "n random features, {:g}n samples"
 CONDITIONS = (
     *sweep("features", FEATURES, "noisy", FEATURES_OF_N, held=AS_MANY_SAMPLES),
