@@ -145,22 +145,13 @@ def test_a_doubtful_control_takes_its_doubt_from_the_chance():
 
 
 @pytest.mark.parametrize("mean", [-0.01, -0.009, 0.0, 0.05])
-def test_without_a_control_that_loses_nothing_is_detected(mean):
+def test_without_a_control_that_loses_no_loss_is_hardly_ever_supported(mean):
     for sd in (0.0, 0.005):
         assert stats.chance_no_loss(0.0, 0.005, 10, 0.95, 0.01, control(mean, sd)) < 0.03
-        assert stats.detectable_no_loss(0.005, 10, 0.95, 0.01, control(mean, sd)) is None
-        assert stats.detectable_no_loss(0.0, 10, 0.95, 0.01, control(mean, sd)) is None
 
 
 def test_a_chance_is_never_negative():
     assert stats.chance_no_loss(-0.03, 0.005, 10, 0.95, 0.01, control(0.0)) == 0
-
-
-@pytest.mark.parametrize(("sd", "sign"), [(0.003, -1), (0.03, 1)])
-def test_the_detectable_difference_has_a_chance_of_four_in_five(sd, sign):
-    effect = stats.detectable_no_loss(sd, 10, 0.95, 0.01, SURE)
-    assert stats.chance_no_loss(effect, sd, 10, 0.95, 0.01, SURE) == pytest.approx(0.8, abs=1e-6)
-    assert effect * sign > 0 and effect > -0.01
 
 
 def test_a_narrow_interval_tells_a_small_loss_from_none():
@@ -170,15 +161,8 @@ def test_a_narrow_interval_tells_a_small_loss_from_none():
 
 
 def test_without_spread_no_loss_begins_at_zero():
-    assert stats.detectable_no_loss(0.0, 10, 0.95, 0.01, SURE) == 0
     assert stats.chance_no_loss(0.0, 0.0, 10, 0.95, 0.01, SURE) == pytest.approx(1, abs=1e-3)
     assert stats.chance_no_loss(-0.0001, 0.0, 10, 0.95, 0.01, SURE) == 0
-
-
-@pytest.mark.parametrize("n", [2, 3, 4])
-def test_no_detectable_difference_below_five_seeds(n):
-    assert stats.detectable_no_loss(0.01, n, 0.95, 0.01, SURE) is None
-    assert stats.detectable_no_loss(0.01, 5, 0.95, 0.01, SURE) is not None
 
 
 # Seeds to settle

@@ -17,7 +17,7 @@ from __future__ import annotations
 import bisect
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,7 +122,13 @@ def detectable_gain(sd: float, n: int, level: float, margin: float) -> float | N
     """
     if n < FEWEST_FOR_POWER:
         return None
-    return _least(lambda effect: chance_supported(effect, sd, n, level, margin), margin, sd)
+    if sd == 0:
+        return margin
+
+    def excess(effect: float) -> float:
+        return chance_supported(effect, sd, n, level, margin) - POWER
+
+    return float(optimize.brentq(excess, margin, margin + 100 * sd))
 
 
 def chance_no_loss(
@@ -151,33 +157,6 @@ def chance_no_loss(
         keeps = _chance_above(np.maximum(half - margin, -half), effect, sd, n)
     noticed = chance_supported(-margin - control.mean, control.sd, control.n, level, 0.0)
     return max(0.0, keeps + noticed - 1)
-
-
-def detectable_no_loss(
-    sd: float, n: int, level: float, margin: float, control: Interval
-) -> float | None:
-    """Return the smallest true difference that is called "no loss" with probability 0.8.
-
-    Negative: a loss of that size still passes. Positive: even a method that loses nothing mostly
-    fails. None below five seeds, and where the control is too weak for any method to pass.
-    """
-    if n < FEWEST_FOR_POWER:
-        return None
-
-    def chance(effect: float) -> float:
-        return chance_no_loss(effect, sd, n, level, margin, control)
-
-    return _least(chance, -margin if sd else 0.0, sd)
-
-
-def _least(chance: Callable[[float], float], start: float, sd: float) -> float | None:
-    """Return the smallest effect from `start` on with a chance of 0.8; None if there is none."""
-    end = start + 100 * (sd or abs(start))
-    if chance(end) < POWER:
-        return None
-    if sd == 0:
-        return start
-    return float(optimize.brentq(lambda effect: chance(effect) - POWER, start, end))
 
 
 def seeds_to_settle(interval: Interval, boundaries: Sequence[float]) -> int | None:

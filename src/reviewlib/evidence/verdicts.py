@@ -34,8 +34,7 @@ class Verdict:
         verdict: one of the protocol's verdicts; None for an exploratory claim.
         interval: interval of the paired contrast; None for a claim out of scope.
         values: the contrast for every seed, indexed by seed.
-        detectable: smallest true effect that would be called supported with probability 0.8; for
-            no loss, a negative value is a loss that would still pass.
+        detectable: for a gain, the smallest true one called supported with probability 0.8.
         to_settle: number of seeds that would settle an inconclusive claim.
         diverged: of the contrast and its control, the number of diverged runs and of all runs.
         control: for no loss, the interval of the contrast that must show a loss.
@@ -105,7 +104,6 @@ def judge(claim: Claim, rows: pd.DataFrame, primaries: int) -> Verdict:
         control = stats.t_interval(_values(claim, rows, claim.control), level)
         word = rule_for_no_loss(interval, control, claim.margin)
         to_settle = seeds_for_no_loss(interval, control, claim.margin)
-        detectable = stats.detectable_no_loss(*spread, control)
         if interval.n >= stats.FEWEST_FOR_POWER:
             if_equal = stats.chance_no_loss(0.0, *spread, control)
     return Verdict(
