@@ -10,8 +10,7 @@ from typing import Any
 import pandas as pd
 
 from reviewlib.storage import digest
-
-Fingerprint = Mapping[str, Mapping[str, list[float]]]
+from reviewlib.trial.arms import Fingerprint
 
 
 class RecordError(ValueError):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reviewlib.evidence import stats
 from reviewlib.evidence.record import Record
 from reviewlib.page.markup import plain
-from reviewlib.trial.cache import Row
+from reviewlib.trial.scores import Row
 from reviewlib.trial.study import Study
 
 

@@ -17,6 +17,8 @@ T = TypeVar("T")
 # The roles that PROTOCOL rule 2 asks of every study.
 CORE_ROLES = ("baseline", "baseline at equal cost", "method", "simple", "placebo")
 ROLES = (*CORE_ROLES, "untuned", "combination", "ablation", "control")
+# Per condition, the losses and scores of an arm's tiny runs (see `fingerprints`).
+Fingerprint = dict[str, dict[str, list[float]]]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reviewlib.trial import cache, fingerprints, search
+from reviewlib.trial.arms import Fingerprint
 from reviewlib.trial.floor import floor
-from reviewlib.trial.runs import Fingerprint, Row, Run
+from reviewlib.trial.runs import Run
+from reviewlib.trial.scores import Row
 from reviewlib.trial.study import Preset, Study
 
 

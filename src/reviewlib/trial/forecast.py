@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from reviewlib.trial import search
 from reviewlib.trial.arms import Arm, Condition
-from reviewlib.trial.runs import Row, Run, perform, stacks
+from reviewlib.trial.runs import Run, perform, stacks
+from reviewlib.trial.scores import Row
 from reviewlib.trial.study import Preset, Study
 
 TRIALS = 2

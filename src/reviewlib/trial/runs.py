@@ -17,13 +17,12 @@ import torch
 from reviewlib import data
 from reviewlib.storage import digest
 from reviewlib.train import Fit
-from reviewlib.trial.arms import Arm, Condition
+from reviewlib.trial.arms import Arm, Condition, Fingerprint
 from reviewlib.trial.inputs import Inputs, Sample
 from reviewlib.trial.procedures import Procedure, complete
 from reviewlib.trial.scores import Row, means, row_of
 from reviewlib.trial.study import Preset, Study
 
-Fingerprint = dict[str, dict[str, list[float]]]
 # The seeds of initializations and batch orders of two search seeds are this far apart.
 STREAMS_APART = 10**9
 
