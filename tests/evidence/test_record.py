@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import toy
 
-from reviewlib.evidence.record import plain
+from reviewlib.evidence.record import json_rows
 from reviewlib.trial.fingerprints import test_digest as digest_of_test
 
 OF = toy.study()
@@ -77,7 +77,7 @@ def test_the_digest_does_not_cover_where_the_record_was_made(record):
 
 def test_a_missing_number_is_null_in_json():
     table = pd.DataFrame({"diverged_at": [float("nan"), 3.0], "arm": ["a", "b"]})
-    assert json.loads(json.dumps(plain(table), allow_nan=False)) == [
+    assert json.loads(json.dumps(json_rows(table), allow_nan=False)) == [
         {"diverged_at": None, "arm": "a"},
         {"diverged_at": 3.0, "arm": "b"},
     ]

@@ -49,7 +49,7 @@ class Record:
         """Return the digest of everything measured; it does not match once a number is edited."""
         return digest(
             [self.preset, self.data, self.test, self.fingerprints]
-            + [plain(table) for table in (self.trials, self.rows, self.floor)]
+            + [json_rows(table) for table in (self.trials, self.rows, self.floor)]
         )
 
     def runs(self, arm: str | None = None, condition: str | None = None) -> pd.DataFrame:
@@ -62,7 +62,7 @@ class Record:
         return self.rows[mine]
 
 
-def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
+def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a table as mappings for JSON, with NaN replaced by None."""
     return [
         {

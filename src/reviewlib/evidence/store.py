@@ -17,7 +17,7 @@ import pandas as pd
 
 from reviewlib import papers, storage
 from reviewlib.evidence import schema
-from reviewlib.evidence.record import Record, RecordError, plain
+from reviewlib.evidence.record import Record, RecordError, json_rows
 
 if TYPE_CHECKING:
     from reviewlib.data import Dataset
@@ -70,7 +70,7 @@ class Store:
         """Write a record file atomically and return its path."""
         path = self.path(record.study, record.preset["name"])
         content = {"format": FORMAT, "digest": record.digest()} | {
-            name: plain(value) if isinstance(value, pd.DataFrame) else value
+            name: json_rows(value) if isinstance(value, pd.DataFrame) else value
             for name, value in vars(record).items()
         }
         storage.write(path, _dump(content))
