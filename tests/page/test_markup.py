@@ -14,8 +14,8 @@ def test_source_is_what_runs_and_its_body_stays_indented():
     assert text.startswith('```python\ndef says(self, name: str) -> str:\n    """Return')
 
 
-def test_plain_text_has_no_markup_and_no_line_of_its_own():
-    assert markup.plain("*a*\n\n# [b](c) <d> $e$") == r"\*a\* \# \[b\](c) \<d\> \$e\$"
+def test_escaped_text_has_no_markup_and_no_line_of_its_own():
+    assert markup.escaped("*a*\n\n# [b](c) <d> $e$") == r"\*a\* \# \[b\](c) \<d\> \$e\$"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from reviewlib.evidence import stats
 from reviewlib.evidence.record import Record
-from reviewlib.page.markup import plain
+from reviewlib.page.markup import escaped
 from reviewlib.trial.scores import Row
 from reviewlib.trial.study import Study
 
@@ -24,7 +24,7 @@ def agreement(study: Study, fresh: Record, stored: Record | None, runs: Sequence
     cached = [row["computed"] for row in runs if row["from_cache"]]
     count = f"{len(runs)} runs of the `{preset['name']}` preset"
     if cached:
-        first = plain(min(cached))
+        first = escaped(min(cached))
         count += f", {len(cached)} of them from this machine's cache (first of {first})"
     if stored is None:
         return f"{count}. There are no stored records of it to compare with."
@@ -34,7 +34,7 @@ def agreement(study: Study, fresh: Record, stored: Record | None, runs: Sequence
     equal = (both["accuracy"] == both["accuracy_stored"]).sum()
     gap = (both["accuracy"] - both["accuracy_stored"]).abs().max()
     outside = [
-        plain(f"{study.arm(arm).label}, {study.condition(condition).label}")
+        escaped(f"{study.arm(arm).label}, {study.condition(condition).label}")
         for (arm, condition), part in both.groupby(["arm", "condition"])
         if not _inside(part["accuracy"].mean(), stats.t_interval(part["accuracy_stored"]))
     ]
@@ -57,18 +57,18 @@ def evidence(record: Record, notes: Sequence[str], data: str | None = None) -> s
     """
     made = record.provenance
     text = (
-        f"Everything below rests on the **{plain(record.preset['name'])}** records: "
+        f"Everything below rests on the **{escaped(record.preset['name'])}** records: "
         f"{len(record.rows)} final runs and {len(record.trials)} trials, "
-        f"{made['cpu_seconds']:,.0f} seconds of training on {plain(made['device'])}, torch "
-        f"{plain(made['versions']['torch'])}, commit {plain(made['commit'])}, "
-        f"{plain(made['date'])}."
+        f"{made['cpu_seconds']:,.0f} seconds of training on {escaped(made['device'])}, torch "
+        f"{escaped(made['versions']['torch'])}, commit {escaped(made['commit'])}, "
+        f"{escaped(made['date'])}."
     )
     if data:
         text = (
-            f"**Other data than the book's:** {plain(record.data['name'])}. All numbers on "
+            f"**Other data than the book's:** {escaped(record.data['name'])}. All numbers on "
             f"this page are for these data; the prose describes the book's experiment. {text}"
         )
-    return "\n\n".join([text, *(f"**Note:** {plain(note)}." for note in notes)])
+    return "\n\n".join([text, *(f"**Note:** {escaped(note)}." for note in notes)])
 
 
 def _inside(mean: float, interval: stats.Interval) -> bool:

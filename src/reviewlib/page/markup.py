@@ -19,7 +19,7 @@ def source(thing: Any) -> Markdown:
     return Markdown(f"```python\n{textwrap.dedent(inspect.getsource(thing)).rstrip()}\n```")
 
 
-def plain(text: str) -> str:
+def escaped(text: str) -> str:
     """Return text escaped for Markdown, so that nothing in it is markup, HTML or a formula."""
     return re.sub(r"([\\`*_{}\[\]<>#|$~&!])", r"\\\1", " ".join(text.split()))
 
