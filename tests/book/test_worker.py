@@ -6,7 +6,7 @@ import pytest
 import smallbook
 
 from reviewlib.book import worker
-from reviewlib.book.failures import Failure, plain
+from reviewlib.book.failures import Failure, without_colors
 
 
 @pytest.mark.slow  # starts a kernel
@@ -68,4 +68,4 @@ def test_a_parameter_is_a_python_literal_or_text(text, value):
 
 
 def test_colors_are_cut_off():
-    assert plain("\x1b[0;31mred\x1b[0m [0m") == "red [0m"
+    assert without_colors("\x1b[0;31mred\x1b[0m [0m") == "red [0m"

@@ -12,7 +12,7 @@ from typing import Any
 
 from reviewlib.book import check_site, execute, freshness
 from reviewlib.book.execute import WHOLE_BOOK, Outcome
-from reviewlib.book.failures import plain
+from reviewlib.book.failures import without_colors
 from reviewlib.book.processes import run, sigterm_raises
 
 BOOK_SECONDS = 600
@@ -113,7 +113,7 @@ def warnings(code: int | None, printed: str, root: Path) -> list[str]:
         return [f"jupyter-book took more than {BOOK_SECONDS} s"]
     if code == 0:
         return []
-    lines = plain(printed).replace(f"{root}{os.sep}", "").splitlines()
+    lines = without_colors(printed).replace(f"{root}{os.sep}", "").splitlines()
     marks = ("WARNING:", "ERROR:", "CRITICAL:", "Error:")
     found = [line for line in lines if any(mark in line for mark in marks)]
     last = next((line for line in reversed(lines) if line.strip()), "no output")

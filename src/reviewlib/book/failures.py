@@ -38,7 +38,7 @@ class Failure:
         if started is not None:
             source = "".join(notebook["cells"][started - 1]["source"])
             return Failure(self.cause, started, source)
-        printed = plain(log.read_text(encoding="utf8", errors="replace"))
+        printed = without_colors(log.read_text(encoding="utf8", errors="replace"))
         tail = "\n".join(printed.splitlines()[-TAIL:])
         return Failure(f"before the first cell: {self.cause}", None, tail)
 
@@ -46,10 +46,10 @@ class Failure:
 def raised(cell: int, name: str, message: str, traceback: Sequence[str]) -> Failure:
     """Return the failure of a cell that raised an exception, given as nbclient reports it."""
     first = (message.strip().splitlines() or [""])[0]
-    cause = plain(f"{name}: {first}" if first else name)
-    return Failure(cause, cell, plain("\n".join(traceback)))
+    cause = without_colors(f"{name}: {first}" if first else name)
+    return Failure(cause, cell, without_colors("\n".join(traceback)))
 
 
-def plain(text: str) -> str:
+def without_colors(text: str) -> str:
     """Return a program's output without terminal color codes."""
     return re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text)
