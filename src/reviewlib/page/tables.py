@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from reviewlib.evidence import contrasts as evidence
 from reviewlib.evidence import stats, units
+from reviewlib.evidence.contrasts import by_seed
 from reviewlib.evidence.record import Record
 from reviewlib.evidence.verdicts import Verdict
 from reviewlib.trial.arms import CORE_ROLES
@@ -141,7 +141,7 @@ def two_by_two(
     for name, contrast in found.items():
         row = {"main effects and interaction": what[name]}
         for heading, log in (("fewer errors, points", False), ("errors divided by", True)):
-            values = evidence.by_seed(record.rows, contrast, "error", log=log, sign=-1.0)
+            values = by_seed(record.rows, contrast, "error", log=log, sign=-1.0)
             interval, scale = stats.t_interval(values), "log ratio" if log else "difference"
             ends = interval_text(interval, "error", scale)
             row[heading] = f"{units.effect(interval.mean, 'error', scale)}; {ends}"
