@@ -101,8 +101,8 @@ def cross_entropy(
         smoothing: fraction of each label that is spread evenly over all classes, in [0, 1]; one
             number, or one per replica, (R,).
     """
-    log_p = F.log_softmax(model(x), -1)
-    nll = -log_p.gather(-1, y.unsqueeze(-1)).squeeze(-1).mean(-1)
+    log_p = F.log_softmax(model(x).mT, -2)  # with few classes, the innermost loop is the batch
+    nll = -log_p.gather(-2, y.unsqueeze(-2)).mean((-2, -1))
     if isinstance(smoothing, float) and smoothing == 0:
         return nll
     return (1 - smoothing) * nll - smoothing * log_p.mean((-2, -1))
