@@ -54,7 +54,8 @@ class SGD(torch.optim.Optimizer):
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(w)
             v = state["momentum_buffer"]
-            v.mul_(group["momentum"]).add_(g.addcmul_(w, along(group["weight_decay"], w)))
+            torch.add(g, v, alpha=group["momentum"], out=v)
+            v.addcmul_(w, along(group["weight_decay"], w))
             w.addcmul_(v, along(group["lr"], w), value=-1)
         return loss
 
