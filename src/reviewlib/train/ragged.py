@@ -46,10 +46,10 @@ class Ragged(nn.Module):
         self.hidden = replicas.Dense([_joined(of_seed) for of_seed in seeds])
         self.between = models[0][first + 1 : second]
         reads = [[_layers(model)[1] for model in of_seed] for of_seed in seeds]
-        weights = [torch.cat([layer.weight.detach().mT for layer in row]) for row in reads]
-        biases = [torch.stack([layer.bias.detach() for layer in row]) for row in reads]
-        self.weight = nn.Parameter(torch.stack(weights))  # (S, K, classes), K hidden units a seed
-        self.bias = nn.Parameter(torch.stack(biases))  # (S, M, classes)
+        weights = [torch.cat([layer.weight.detach() for layer in row], 1) for row in reads]
+        biases = [torch.stack([layer.bias.detach() for layer in row], 1) for row in reads]
+        self.weight = nn.Parameter(torch.stack(weights))  # (S, classes, K), K hidden units a seed
+        self.bias = nn.Parameter(torch.stack(biases))  # (S, classes, M)
 
     @property
     def model(self) -> nn.Module:
@@ -67,15 +67,15 @@ class Ragged(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return every model's logits on its seed's batch."""
-        units = self.between(self.hidden(self.before(x)))  # (S, B, K)
+        units = self.between(self.hidden(self.before(x))).mT  # (S, K, B), the order in memory
         parts = zip(
-            units.split(self.widths, -1),
-            self.weight.split(self.widths, 1),
-            self.bias.split(1, 1),
+            units.split(self.widths, 1),
+            self.weight.split(self.widths, -1),
+            self.bias.split(1, -1),
             strict=True,
         )
-        logits = [torch.baddbmm(bias, own, weight) for own, weight, bias in parts]
-        return torch.stack(logits, 1).flatten(0, 1)
+        logits = [torch.baddbmm(bias, weight, own) for own, weight, bias in parts]
+        return torch.stack(logits, 1).flatten(0, 1).mT
 
     def spread(self, value: float | Tensor, parameter: nn.Parameter) -> float | Tensor:
         """Return one number per model, (S * M,), expanded to multiply one of the parameters."""
@@ -83,19 +83,19 @@ class Ragged(nn.Module):
             return value
         by_model = value.view(-1, len(self.widths))  # (S, M)
         if parameter is self.bias:
-            return by_model.unsqueeze(-1)
+            return by_model.unsqueeze(1)
         widths = torch.tensor(self.widths, device=value.device)
         by_unit = by_model.repeat_interleave(widths, 1)  # (S, K)
-        return by_unit.unsqueeze(1 if parameter is self.hidden.bias else -1)
+        return by_unit.unsqueeze(1 if parameter is self.weight else -1)
 
     @torch.no_grad()
     def unstacked(self) -> tuple[nn.Module, ...]:
         """Write the current parameters back into the original models, and return these."""
         own = zip(
             (w for row in self.hidden.weight for w in row.split(self.widths)),
-            (b for row in self.hidden.bias for b in row[0].split(self.widths)),
-            (w.mT for row in self.weight for w in row.split(self.widths)),
-            (b for row in self.bias for b in row),
+            (b for row in self.hidden.bias for b in row[:, 0].split(self.widths)),
+            (w for row in self.weight for w in row.split(self.widths, 1)),
+            (b for row in self.bias for b in row.mT),
             strict=True,
         )
         for model, values in zip(self.models, own, strict=True):

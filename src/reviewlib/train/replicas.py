@@ -1,8 +1,9 @@
 """Replicas: many dense nets of one shape, trained as one batched model.
 
-Everything that differs between replicas has a leading axis: parameters (R, out, in), batches
-(R, B, C, H, W), hyperparameters (R,). An elementwise optimizer then trains each replica exactly as
-it would train the model alone; the tests compare the two.
+Everything that differs between replicas has a leading axis: parameters (R, out, in), labels (R, B),
+hyperparameters (R,). Replicas that see the same images in the same order share a batch, so images
+have an axis of S <= R batches: (S, B, C, H, W). An elementwise optimizer then trains each replica
+exactly as it would train the model alone; the tests compare the two.
 """
 
 from __future__ import annotations
@@ -25,25 +26,33 @@ CONTAINERS = (nn.ModuleDict, parametrize.ParametrizationList)
 
 
 class Dense(nn.Module):
-    """R linear layers side by side: (R, B, in) -> (R, B, out)."""
+    """R linear layers side by side: (R, B, in) -> (R, B, out).
+
+    From S < R batches (S, B, in), each serves R / S layers, which follow one another, as one
+    product.
+    """
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         """Stack the layers' weights, and their biases if they have any."""
         super().__init__()
-        # (R, out, in) in shape but (R, in, out) in memory, like the gradient that backward gives:
-        # with another order in memory, every step would copy the gradient
-        weights = torch.stack([original(layer, "weight").detach().mT for layer in layers])
-        self.weight = nn.Parameter(weights.mT)
+        weights = [original(layer, "weight").detach() for layer in layers]
+        self.weight = nn.Parameter(torch.stack(weights))
         self.bias = None
         if layers[0].bias is not None:
-            biases = [original(layer, "bias").detach().unsqueeze(0) for layer in layers]
+            biases = [original(layer, "bias").detach().unsqueeze(-1) for layer in layers]
             self.bias = nn.Parameter(torch.stack(biases))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply each replica's layer to its own batch."""
-        if self.bias is None:
-            return torch.bmm(x, self.weight.mT)
-        return torch.baddbmm(self.bias, x, self.weight.mT)
+        """Apply each replica's layer to its batch."""
+        weight, bias = self.weight, self.bias
+        layers, out, inputs = weight.shape
+        if len(x) < layers:  # join the layers of a batch: (S, R / S * out, in)
+            weight = weight.view(len(x), -1, inputs)
+            bias = None if bias is None else bias.view(len(x), -1, 1)
+        # the units before the batch in memory: every gradient then comes in the order of its
+        # tensor, without a copy, and the few classes are not the innermost loop
+        units = torch.bmm(weight, x.mT) if bias is None else torch.baddbmm(bias, weight, x.mT)
+        return (units.view(layers, out, -1) if len(x) < layers else units).mT
 
 
 class Alone:
@@ -65,24 +74,28 @@ class Alone:
 
 
 class Stack(nn.Module):
-    """R models as one model: x (R, B, C, H, W) -> logits (R, B, classes).
+    """R models as one model: x (S, B, C, H, W) -> logits (R, B, classes).
 
     Parametrizations of a linear layer (masks, say) are stacked with their buffers and must act
     elementwise.
+
+    Attributes:
+        models_a_batch: R / S, the number of models, one after another, that see the same batch.
 
     Raises:
         ValueError: the models are not `stackable`.
     """
 
-    models_a_batch, may_draw = 1, False
+    may_draw = False
 
-    def __init__(self, models: Sequence[nn.Module]) -> None:
+    def __init__(self, models: Sequence[nn.Module], models_a_batch: int = 1) -> None:
         """Copy the models' parameters; the models stay as they are until `unstacked`."""
         super().__init__()
+        self.models_a_batch = models_a_batch
         if not stackable(models):
             raise ValueError("a stack takes dense nets of one shape; train these models one by one")
         self.models = tuple(models)  # a tuple, so that their parameters are not this module's
-        self.net = side_by_side(models)
+        self.net = side_by_side(models, models_a_batch)
 
     @property
     def model(self) -> nn.Module:
@@ -90,11 +103,11 @@ class Stack(nn.Module):
         return self
 
     def arranged(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (R, B, C, H, W) and y (R, B) as they are."""
-        return x, y
+        """Return x (S, B, C, H, W), and y (S, B) repeated for every model, (R, B)."""
+        return x, y.repeat_interleave(self.models_a_batch, 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return each replica's logits on its own batch."""
+        """Return each replica's logits on its batch."""
         return self.net(x)
 
     @torch.no_grad()
@@ -155,8 +168,11 @@ def original(layer: nn.Linear, name: str) -> Tensor:
     return getattr(layer, name)
 
 
-def side_by_side(modules: Sequence[nn.Module]) -> nn.Module:
-    """Return one module that applies each module to its own part of a leading axis."""
+def side_by_side(modules: Sequence[nn.Module], models_a_batch: int = 1) -> nn.Module:
+    """Return one module that applies each module to its own part of a leading axis.
+
+    Models that share a batch must have `same_inputs`.
+    """
     first = modules[0]
     if isinstance(first, nn.Linear):
         dense = Dense(modules)
@@ -170,10 +186,26 @@ def side_by_side(modules: Sequence[nn.Module]) -> nn.Module:
         return dense
     together = copy.deepcopy(first)
     for name, _ in first.named_children():
-        setattr(together, name, side_by_side([getattr(module, name) for module in modules]))
+        children = [getattr(module, name) for module in modules]
+        setattr(together, name, side_by_side(children, models_a_batch))
     for name, _ in first.named_buffers(recurse=False):
-        setattr(together, name, torch.stack([getattr(module, name) for module in modules]))
+        buffers = [getattr(module, name) for module in modules[::models_a_batch]]
+        setattr(together, name, torch.stack(buffers))
     return together
+
+
+def same_inputs(one: nn.Module, other: nn.Module) -> bool:
+    """Return whether two models pass the same images to their first layers."""
+    buffers, others = (
+        [
+            buffer
+            for module in model.modules()
+            if isinstance(module, BROADCASTING)
+            for buffer in module.buffers(recurse=False)
+        ]
+        for model in (one, other)
+    )
+    return len(buffers) == len(others) and all(map(torch.equal, buffers, others))
 
 
 def _shape(model: nn.Module) -> tuple:
