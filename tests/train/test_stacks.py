@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from reviewlib import train
+from reviewlib.papers.sam.arms import perturbed
 from reviewlib.train import Config, Training, cross_entropy, models
 
 LRS = (0.05, 0.2, 0.1)
@@ -26,10 +27,10 @@ class Mask(nn.Module):
         return weight * self.mask
 
 
-def net(split, seed, masked=False):
+def net(split, seed, mask=None):
     model = train.initialized(lambda: models.mlp(split, 10, 9), seed).double()
-    if masked:
-        keep = torch.rand(9, 49, generator=torch.Generator().manual_seed(seed)) < 0.5
+    if mask is not None:
+        keep = torch.rand(9, 49, generator=torch.Generator().manual_seed(mask)) < 0.5
         parametrize.register_parametrization(model[2], "weight", Mask(keep.double()))
     return model
 
@@ -41,15 +42,18 @@ def trainings(
     steps=30,
     lrs=LRS,
     decays=DECAYS,
+    seeds=(0, 1, 2),
 ):
-    """Three trainings in double precision, each with its own images, rate and decay."""
+    """Trainings in double precision, each with its own rate, decay and mask, three unless said.
+
+    Those of one seed have equal images, in tensors of their own, the same order and initialization.
+    """
     described = []
-    for seed, (lr, weight_decay) in enumerate(zip(lrs, decays, strict=True)):
-        split = clothes(seed, NOISES[seed])
-        config = Config(steps=steps, batch_size=20, lr=lr, weight_decay=weight_decay)
-        described.append(
-            Training(net(split, seed, masked), split, config, seed, losses[seed], optimizers[seed])
-        )
+    for number, seed in enumerate(seeds):
+        split, third = clothes(seed, NOISES[seed]), number % 3
+        config = Config(steps, batch_size=20, lr=lrs[third], weight_decay=decays[third])
+        model = net(split, seed, number if masked else None)
+        described.append(Training(model, split, config, seed, losses[third], optimizers[third]))
     return described
 
 
@@ -61,12 +65,59 @@ VARIANTS = {
     "masks": {"masked": True},
     "masks under adam": {"optimizers": [train.adam] * 3, "masked": True},
     "smoothing": {"losses": SMOOTHED},
+    "sam": {"optimizers": [partial(perturbed, rho=rho) for rho in (0.0, 0.05, 0.2)]},
+    "sam on parts of a batch": {"optimizers": [partial(perturbed, rho=0.1, chunks=4)] * 3},
+}
+SEEDS = {
+    "images of its own": (0, 1, 2),
+    "one seed": (0, 0, 0),
+    "two seeds, in turns": (2, 0, 2, 0, 2, 0),
 }
 
 
+@pytest.mark.parametrize("seeds", SEEDS.values(), ids=SEEDS)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_each_replica_equals_its_solo_run_at_every_step(variant):
-    require_solo_results(partial(trainings, **VARIANTS[variant]))
+def test_each_replica_equals_its_solo_run_at_every_step(variant, seeds):
+    require_solo_results(partial(trainings, seeds=seeds, **VARIANTS[variant]))
+
+
+def shapes(described):
+    """How many batches of images and of labels the loss gets at once, by the trainings' number."""
+    loss = Recorded()
+    train.fit_all([replace(one, loss=loss) for one in described])
+    return {(len(x), len(y)) for x, y in loss.batches}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "batches"),
+    [
+        ((0, 0, 0), 1),
+        ((0, 1, 2), 3),
+        ((0, 1, 0, 1, 0, 1), 2),
+        ((0, 0, 1, 1, 1, 1), 3),  # as many trainings for every batch: two
+        ((0, 0, 1, 1, 1), 5),
+    ],
+)
+def test_trainings_with_the_same_images_and_order_share_a_batch(seeds, batches):
+    assert shapes(trainings(steps=2, seeds=seeds)) == {(batches, len(seeds))}
+
+
+OTHER_BATCHES = {
+    "images": lambda one: replace(one, train=replace(one.train, images=one.train.images.flip(-1))),
+    "labels": lambda one: replace(one, train=replace(one.train, labels=one.train.labels.flip(0))),
+    "order": lambda one: replace(one, seed=9),
+    "normalization": lambda one: replace(one, model=net(one.train.take(range(9)), 0)),
+}
+
+
+@pytest.mark.parametrize("what", OTHER_BATCHES)
+def test_a_training_with_other_batches_shares_none(what):
+    def describe():
+        first, *others = trainings(seeds=(0, 0, 0))
+        return [OTHER_BATCHES[what](first), *others]
+
+    assert shapes(describe()) == {(3, 3)}
+    require_solo_results(describe)
 
 
 def described(lrs=LRS, loss=cross_entropy, **changes):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
+from operator import itemgetter
 
 import torch
 
@@ -11,26 +14,36 @@ from reviewlib.train.loop import Fit, train_stack
 from reviewlib.train.optimizers import ELEMENTWISE
 from reviewlib.train.ragged import Ragged, widths_of
 from reviewlib.train.recipe import Training
-from reviewlib.train.replicas import Alone, Stack, merged, stackable
+from reviewlib.train.replicas import Alone, Stack, merged, same_inputs, stackable
 
 
 def fit_all(trainings: Sequence[Training]) -> list[Fit]:
     """Train all models in place, as one batched model if possible, else one by one.
 
     A stack takes dense nets of one shape, on equally many examples, whose configurations, losses
-    and optimizers differ only in numbers. The loss then gets x (R, B, C, H, W) and returns (R,);
-    the loss and the optimizer get numbers that differ as tensors (R,). A ragged batch takes nets
-    with one hidden layer of different widths, on the same batches, under `sgd` or `adam`. Neither
-    may draw from torch's default generators; a draw from the CPU's generator raises an error.
+    and optimizers differ only in numbers. Trainings with the same images and order share a batch:
+    the loss gets x (S, B, C, H, W) of the S different batches and y (R, B), and returns (R,). The
+    loss and the optimizer get numbers that differ as tensors (R,). A ragged batch takes nets with
+    one hidden layer of different widths, on the same batches, under `sgd` or `adam`. Neither may
+    draw from torch's default generators; a draw from the CPU's generator raises an error.
 
     Raises:
         ValueError: see `fit`; or a loss or an optimizer of a stack drew random numbers.
     """
+    groups = _by_batches(trainings)
+    order = list(chain(*groups))  # each group in one piece
+    fits = _fit_together([trainings[index] for index in order], math.gcd(*map(len, groups)))
+    return [fit for _, fit in sorted(zip(order, fits, strict=True), key=itemgetter(0))]
+
+
+def _fit_together(trainings: Sequence[Training], models_a_batch: int) -> list[Fit]:
+    """Train all models, of which every `models_a_batch` one after another see the same batches."""
     if len(trainings) > 1 and (shared := _shared(trainings)) is not None:
         models = [training.model for training in trainings]
         if stackable(models):
-            return train_stack(trainings, shared, Stack(models))
-        if shared.optimizer in ELEMENTWISE and _share_batches(trainings):
+            return train_stack(trainings, shared, Stack(models, models_a_batch))
+        widths = widths_of(models)
+        if shared.optimizer in ELEMENTWISE and widths and models_a_batch % len(widths) == 0:
             return train_stack(trainings, shared, Ragged(models))
     return [train_stack([training], training, Alone(training.model))[0] for training in trainings]
 
@@ -56,16 +69,25 @@ def _shared(trainings: Sequence[Training]) -> Training | None:
     return replace(trainings[0], config=config, loss=loss, optimizer=optimizer)
 
 
-def _share_batches(trainings: Sequence[Training]) -> bool:
-    """Return whether the models form a ragged batch and all of a seed see the same batches."""
-    widths = widths_of([training.model for training in trainings])
-    if widths is None:
-        return False
-    first = [trainings[i - i % len(widths)] for i in range(len(trainings))]
-    return all(
+def _by_batches(trainings: Sequence[Training]) -> list[list[int]]:
+    """Return the positions of the trainings, those that see the same batches in one list."""
+    groups: list[list[int]] = []
+    for position, training in enumerate(trainings):
+        for group in groups:
+            if _same_batches(training, trainings[group[0]]):
+                group.append(position)
+                break
+        else:
+            groups.append([position])
+    return groups
+
+
+def _same_batches(one: Training, other: Training) -> bool:
+    """Return whether two trainings have the same images in the same order, normalized alike."""
+    return (
         one.seed == other.seed
+        and one.train.images.device == other.train.images.device
         and torch.equal(one.train.labels, other.train.labels)
         and torch.equal(one.train.images, other.train.images)
-        and all(map(torch.equal, one.model.buffers(), other.model.buffers()))
-        for one, other in zip(trainings, first, strict=True)
+        and same_inputs(one.model, other.model)
     )
