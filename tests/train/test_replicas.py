@@ -30,11 +30,13 @@ def test_models_that_cannot_be_stacked_are_rejected(what):
         replicas.Stack(UNLIKE[what])
 
 
-def test_a_layer_without_bias_stacks_too():
-    layers = [nn.Linear(3, 2, bias=False) for _ in range(2)]
-    x = torch.randn(2, 5, 3)
-    expected = torch.stack([layer(part) for layer, part in zip(layers, x, strict=True)])
-    torch.testing.assert_close(replicas.Stack(layers)(x), expected)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("models_a_batch", [1, 2, 4])
+def test_every_layer_reads_its_batch(models_a_batch, bias):
+    layers = [nn.Linear(3, 2, bias=bias) for _ in range(4)]
+    x = torch.randn(4 // models_a_batch, 5, 3)
+    expected = torch.stack([layer(x[i // models_a_batch]) for i, layer in enumerate(layers)])
+    torch.testing.assert_close(replicas.Stack(layers, models_a_batch)(x), expected)
 
 
 def test_numbers_that_differ_become_tensors_and_equal_values_stay():

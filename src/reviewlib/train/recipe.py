@@ -92,7 +92,8 @@ def cross_entropy(
 ) -> Tensor:
     """Return the mean cross-entropy in nats of `model` on x (B, C, H, W) with labels y (B,).
 
-    For a stack, with x (R, B, C, H, W) and y (R, B), it is one value per replica, (R,).
+    For a stack, with x (S, B, C, H, W) of S shared batches and y (R, B), it is one value per
+    replica, (R,).
 
     Args:
         model: one model or a stack.

@@ -47,8 +47,8 @@ class Dense(nn.Module):
         weight, bias = self.weight, self.bias
         layers, out, inputs = weight.shape
         if len(x) < layers:  # join the layers of a batch: (S, R / S * out, in)
-            weight = weight.view(len(x), -1, inputs)
-            bias = None if bias is None else bias.view(len(x), -1, 1)
+            weight = weight.reshape(len(x), -1, inputs)
+            bias = None if bias is None else bias.reshape(len(x), -1, 1)
         # the units before the batch in memory: every gradient then comes in the order of its
         # tensor, without a copy, and the few classes are not the innermost loop
         units = torch.bmm(weight, x.mT) if bias is None else torch.baddbmm(bias, weight, x.mT)
