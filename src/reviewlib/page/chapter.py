@@ -18,7 +18,7 @@ from reviewlib.evidence.make import make
 from reviewlib.evidence.record import Record, RecordError
 from reviewlib.evidence.store import BOOK, Store, on_data
 from reviewlib.evidence.validity import EVIDENCE, best
-from reviewlib.page import curves, figures, prose, tables
+from reviewlib.page import costs, curves, figures, prose, tables
 from reviewlib.page.agreement import agreement, evidence
 from reviewlib.page.drawing import Drawn, show
 from reviewlib.page.markup import folded, source, stamped
@@ -118,7 +118,7 @@ class Chapter:
             stamped(tables.verdicts(outs[0]), self.stamp),
             stamped(tables.contrasts(outs[1]), self.stamp),
         )
-        price = tables.price(self.study, self.record)
+        price = costs.price(self.study, self.record)
         if len(price) > 1:
             display(stamped(price, self.stamp))
         rules = checklist(self.study, self.record, self.store)
