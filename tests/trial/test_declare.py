@@ -187,11 +187,11 @@ def test_controls_are_run_in_the_baselines_conditions_by_default():
 def test_a_study_with_the_standard_controls_judges_them():
     study = toy.study(arms=(*ARMS, *standard_controls(SGD, (CLEAN,))))
     assert {claim.name: claim.statement for claim in study.controls} == {
-        "a_a-clean": "SGD is more accurate than itself, tuned again, clean labels.",
-        "positive-clean": "SGD is more accurate than with a quarter of its images, clean labels.",
+        "a_a-clean": "SGD against itself, tuned again, clean labels.",
+        "positive-clean": "SGD against itself with a quarter of its images, clean labels.",
     }
 
 
 def test_a_control_with_half_the_images_says_so():
     (_, positive) = toy.study(arms=(*ARMS, AGAIN, PART), claims=(CLAIM,)).controls
-    assert positive.statement == "SGD is more accurate than with 50% of its images, wrong labels."
+    assert positive.statement == "SGD against itself with 50% of its images, wrong labels."

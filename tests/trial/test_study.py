@@ -196,5 +196,5 @@ def test_every_control_arm_has_a_control_in_each_of_its_conditions():
     ]
     assert all(isinstance(claim, Claim) and claim.kind == "gain" for claim in controls)
     assert all(claim.primary and claim.margin == 0.01 for claim in controls)
-    assert controls[0].statement == "SGD is more accurate than itself, tuned again, clean labels."
+    assert controls[0].statement == "SGD against itself, tuned again, clean labels."
     assert toy.study().controls == ()

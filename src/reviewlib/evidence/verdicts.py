@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -138,16 +138,20 @@ def judge_all(study: Study, rows: pd.DataFrame) -> list[Verdict]:
 
 
 def judge_controls(study: Study, rows: pd.DataFrame) -> list[Verdict]:
-    """Return the verdicts on the study's controls, each at the level of a single claim.
+    """Return whether each of the study's controls "passed" or "failed".
 
-    Controls whose arms or conditions are not in the rows are left out.
+    The interval, at the level of a single claim, of an A/A control must contain 0; that of a
+    positive control must lie above. Controls that are not in the rows are left out.
     """
     there = set(zip(rows["arm"], rows["condition"], strict=True))
-    return [
-        judge(control, rows, 1)
-        for control in study.controls
-        if all((arm, condition) in there for _, arm, condition in control.contrast)
-    ]
+    outs = []
+    for claim in study.controls:
+        if all((arm, condition) in there for _, arm, condition in claim.contrast):
+            out, (_, (_, arm, _)) = judge(claim, rows, 1), claim.contrast
+            tied = out.interval.lo <= 0 <= out.interval.hi
+            passed = tied if study.arm(arm).search_seed else out.interval.lo > 0
+            outs.append(replace(out, verdict="passed" if passed else "failed"))
+    return outs
 
 
 def _values(claim: Claim, rows: pd.DataFrame, terms: Contrast) -> pd.Series:

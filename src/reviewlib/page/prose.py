@@ -13,10 +13,11 @@ EXPERIMENT = (
 )
 VERDICT = (
     "Code computes these verdicts from the records by the rule of the protocol. *Could have "
-    "noticed* is the smallest true effect that this experiment would have called *supported* four "
-    "times out of five. The second table applies the same rule where we know the truth. In the "
-    "positive control, the baseline with a quarter of its images must show a loss. The A/A control "
-    "compares the baseline with itself, tuned again. It has no true effect, so what it shows is "
-    "the luck of tuning, which no interval on this page covers. The intervals cover what differs "
-    "between seeds. They do not cover other data sets or architectures."
+    "noticed* is the smallest true effect that this experiment would have called *supported* four"
+    " times out of five. The second table tests comparisons whose truth we know. The positive "
+    "control, the baseline with a quarter of its images, passes if it shows a loss. The A/A "
+    "control compares the baseline with itself, tuned again, and passes if its interval contains "
+    "zero. What it shows is the luck of tuning, which no interval on this page covers. The "
+    "intervals cover what differs between seeds. They do not cover other data sets or "
+    "architectures."
 )

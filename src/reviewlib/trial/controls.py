@@ -49,11 +49,11 @@ def control_claim(study: Study, control: Arm, condition: Condition) -> Claim:
     """Return the comparison of the baseline with a control arm in a condition."""
     baseline = study.role("baseline")
     if control.search_seed:
-        name, statement = "a_a", f"{baseline.label} is more accurate than itself, tuned again"
+        name, statement = "a_a", f"{baseline.label} against itself, tuned again"
     else:
         name, fraction = "positive", control.train_fraction
         part = "a quarter" if fraction == QUARTER else f"{fraction:.0%}"
-        statement = f"{baseline.label} is more accurate than with {part} of its images"
+        statement = f"{baseline.label} against itself with {part} of its images"
     return Claim(
         f"{name}-{condition.name}",
         f"{statement}, {condition.label}.",

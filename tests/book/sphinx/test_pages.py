@@ -140,7 +140,7 @@ def test_controls_and_single_seeds_come_from_the_records(tmp_path, shelf, own_ca
     outs = verdicts.judge_controls(of, record.rows)
     assert len(outs) == 2
     for out in outs:
-        assert out.claim.statement in page and f">{out.verdict}</span>" in page
+        assert out.claim.statement in page and f"<td>{out.verdict}</td>" in page
     assert "n = 3 seeds" in page and "of 3 seeds alone say a gain" in page
     assert "<script>alert" not in page
 
