@@ -24,3 +24,10 @@ def test_single_seeds_are_counted_by_what_each_alone_would_say(record):
         }
     ]
     assert "it 2 of 5 seeds alone say a gain, 2 a loss" in drawn.alt
+
+
+def test_a_long_claim_does_not_shrink_the_axes(record):
+    (out,) = verdicts.judge_all(toy.study(), record.rows)
+    fig = single_seeds({"a claim of many words " * 9: out}).fig
+    fig.canvas.draw()
+    assert fig.axes[0].get_position().width > 0.9

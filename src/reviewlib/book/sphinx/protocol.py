@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from docutils import nodes
+from matplotlib.ticker import FixedLocator
 from sphinx.util.docutils import SphinxDirective
 
 from reviewlib.book.sphinx.elements import evidence, heading, raw, stamp
@@ -16,6 +18,11 @@ from reviewlib.evidence.verdicts import Verdict
 from reviewlib.page import tables
 from reviewlib.page.drawing import BLUE, GREEN, INK, MUTED, ORANGE, STYLE, Drawn, block, panels
 from reviewlib.page.markup import markup
+
+# The axis of single seeds is linear up to this many points: one claim moves 40, most move less.
+LINEAR = 5
+TICKS = (-50, -20, -10, -5, -2, 0, 2, 5, 10, 20, 50)
+LABEL = 88  # characters a line
 
 
 class Controls(SphinxDirective):
@@ -69,7 +76,11 @@ def single_seeds(verdicts: Mapping[str, Verdict]) -> Drawn:
             axis.scatter(part, [place] * len(part), s=200, color=color, marker="|", linewidths=1.6)
         lo, hi = times * out.interval.lo, times * out.interval.hi
         axis.plot([lo, hi], [place - 0.25] * 2, color=BLUE, lw=2.4)
-        axis.text(0, place + 0.32, label, transform=axis.get_yaxis_transform(), fontsize=8)
+        words = textwrap.fill(label, LABEL)
+        text = axis.text(
+            0, place + 0.28, words, transform=axis.get_yaxis_transform(), fontsize=8, va="bottom"
+        )
+        text.set_in_layout(False)  # beside a long label, the axes would shrink
         table.append(
             {
                 "claim": label,
@@ -82,8 +93,11 @@ def single_seeds(verdicts: Mapping[str, Verdict]) -> Drawn:
         )
     axis.axvline(0, color=INK, lw=1)
     axis.set_yticks([])
-    axis.set_ylim(0.5, len(verdicts) + 0.7)
-    axis.set(xlabel=axis_label)
+    axis.set_ylim(0.5, len(verdicts) + 0.9)
+    axis.set_xscale("symlog", linthresh=LINEAR)
+    axis.xaxis.set_major_locator(FixedLocator(TICKS))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set(xlabel=f"{axis_label}; logarithmic beyond {LINEAR}")
     counts = "; ".join(
         f"{row['claim']} {row['alone say: a gain']} of {row['seeds']} seeds alone say a gain, "
         f"{row['alone say: a loss']} a loss, together: {row['together']}"
