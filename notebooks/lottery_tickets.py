@@ -60,9 +60,9 @@ page.claims()
 #   {cite}`you2020`.
 # - **Users.** The most copied PyTorch implementation freezes weights below a small number and
 #   forgets the absolute value, so it freezes every negative weight. Three reports have not changed
-#   that (rahulvigneswaran/Lottery-Ticket-Hypothesis-in-Pytorch issues 5, 7 and 31). In our trial of
-#   the bug accuracy hardly moved, which explains why nobody notices. Other public notebooks mask
-#   the weights once and let momentum or weight decay bring them back. Our tests look for both.
+#   that (rahulvigneswaran/Lottery-Ticket-Hypothesis-in-Pytorch issues 5, 7 and 31). Other public
+#   notebooks mask the weights once and let momentum or weight decay bring them back. Our tests look
+#   for both.
 # - **Earlier reviews.** One of the reviews that this book grew out of asks why bigger nets learn
 #   better if their tickets are harder to find. Its answer is that they hold more tickets, and it
 #   explains double descent in the same way. We know of no source for either; we test the first.

@@ -99,10 +99,10 @@ def test_build_names_every_failed_notebook(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("code", "printed", "expected"),
     [
-        (0, "/root/a.md:1: WARNING: is no problem when -W lets it pass", []),
+        (0, "/src/a.md:1: WARNING: is no problem when -W lets it pass", []),
         (
             1,
-            "reading\n\x1b[91m/root/book/a.md:3: WARNING: no label\x1b[0m\nthe end",
+            "reading\n\x1b[91m/src/book/a.md:3: WARNING: no label\x1b[0m\nthe end",
             ["book/a.md:3: WARNING: no label"],
         ),
         (2, "odd\n\n", ["jupyter-book ended with 2: odd"]),
@@ -110,7 +110,7 @@ def test_build_names_every_failed_notebook(tmp_path, monkeypatch):
     ],
 )
 def test_what_sphinx_warns_of_is_told_without_colors(code, printed, expected):
-    assert build.warnings(code, printed, Path("/root")) == expected
+    assert build.warnings(code, printed, Path("/src")) == expected
 
 
 def test_the_command_does_without_torch_whose_import_takes_seconds(tmp_path):

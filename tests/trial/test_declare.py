@@ -10,6 +10,7 @@ from toy import AGAIN, ARMS, CLAIM, CLEAN, NOISE, PART, SGD, SLOW
 
 from reviewlib import data, train
 from reviewlib.trial import declare
+from reviewlib.trial.arms import Arm
 from reviewlib.trial.claims import NOTHING, Reported
 from reviewlib.trial.contrast import two_by_two
 from reviewlib.trial.declare import gain, no_loss, out_of_scope, presets, standard_controls
@@ -195,3 +196,8 @@ def test_a_study_with_the_standard_controls_judges_them():
 def test_a_control_with_half_the_images_says_so():
     (_, positive) = toy.study(arms=(*ARMS, AGAIN, PART), claims=(CLAIM,)).controls
     assert positive.statement == "SGD against itself with 50% of its images, wrong labels."
+
+
+def test_the_fields_of_an_arm_after_its_label_are_given_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        Arm("sgd", "SGD", "baseline", ("lr",), "swapped with train in silence", toy.trained)

@@ -91,7 +91,8 @@ def test_a_study_killed_at_any_moment_repeats_only_the_stack_in_flight(forks, ca
 
 def test_two_processes_on_one_study_do_not_disturb_each_other(forks, calm, tmp_path):
     assert forks((tmp_path, {}), (tmp_path, {})) == [0, 0]
-    assert len(performed(tmp_path)) > STACKS  # they ran at the same time
+    # A stack that ran twice shows that they overlapped; by how much is up to a busy machine.
+    assert len(performed(tmp_path)) > STACKS
     assert outcome(tmp_path) == outcome(calm["study"])
     assert forks((tmp_path, {})) == [0]
     assert not litter(tmp_path)
