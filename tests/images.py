@@ -50,18 +50,18 @@ def digits(folder, count=1797):
 
 
 def cifar_archive(tmp_path, monkeypatch):
-    """Write an archive in CIFAR-10's format, 20 images a file, where REVIEWLIB_DATA names it."""
+    """Write an archive in CIFAR-10's format, 40 images a file, where REVIEWLIB_DATA names it."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         for number, name in enumerate(cifar.BATCHES):
-            batch = noise(number, 20, 3073)
-            batch[:, 0] = np.arange(20) % 10
+            batch = noise(number, 40, 3073)
+            batch[:, 0] = np.arange(40) % 10
             member = tarfile.TarInfo(f"{cifar.FOLDER}/{name}")
             member.size = batch.nbytes
             tar.addfile(member, io.BytesIO(batch.tobytes()))
     content = packed.getvalue()
     monkeypatch.setattr(cifar, "SHA256", hashlib.sha256(content).hexdigest())
-    monkeypatch.setattr(cifar, "VALIDATION", 10)
+    monkeypatch.setattr(cifar, "SIZES", (100, 40, 60))
     monkeypatch.setenv("REVIEWLIB_DATA", str(tmp_path / "mine"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "mine").mkdir()

@@ -17,11 +17,10 @@ def archive(tmp_path, monkeypatch):
 
 def test_cifar_is_read_from_plain_bytes(archive):
     splits, checksum, classes = cifar.read()
-    assert [len(split) for split in splits] == [90, 10, 20]
-    batches = [noise(number, 20, 3073) for number in range(6)]
-    assert np.array_equal(splits[0].images[25].numpy().ravel(), batches[1][5, 1:])
-    assert splits[1].labels.tolist() == [*range(10)]
-    assert splits[2].images.shape == (20, 3, 32, 32)
+    assert [len(split) for split in splits] == [100, 40, 60 + 40]
+    assert np.array_equal(splits[2].images[7].numpy().ravel(), noise(5, 40, 3073)[7, 1:])
+    assert all(np.ptp(np.bincount(split.labels)) == 0 for split in splits)
+    assert splits[2].images.shape == (100, 3, 32, 32)
     assert len(checksum) == 64 and classes[9] == "truck"
 
 

@@ -15,8 +15,8 @@ FILES = files.FILES
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch, server):
-    """Fashion-MNIST with 6 training and 2 test images, which are not on disk yet."""
-    shapes = {file.name: (6 if file.shape[0] == 60_000 else 2, *file.shape[1:]) for file in FILES}
+    """Fashion-MNIST with 60 training and 2 test images, which are not on disk yet."""
+    shapes = {file.name: (60 if file.shape[0] == 60_000 else 2, *file.shape[1:]) for file in FILES}
     idx_files, plain = [], {}
     for offset, (name, shape) in enumerate(shapes.items()):
         header = struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
@@ -25,7 +25,7 @@ def tiny(tmp_path, monkeypatch, server):
         sha256, md5 = hashlib.sha256(plain[name]), hashlib.md5(packed(plain[name]))
         idx_files.append(files.IdxFile(name, shape, sha256.hexdigest(), md5.hexdigest()))
     monkeypatch.setattr(full, "FILES", tuple(idx_files))
-    monkeypatch.setattr(full, "TRAIN", 4)
+    monkeypatch.setattr(full, "SIZES", (20, 10, 30))
     monkeypatch.setattr(full, "DEBIAN_FOLDER", tmp_path / "debian")
     monkeypatch.setattr(full, "URL", server.url)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -57,8 +57,9 @@ def test_environment_variable_names_the_folder(tiny, tmp_path, monkeypatch, belo
     write(tmp_path / "mine" / below, tiny, pack)
     monkeypatch.setenv("REVIEWLIB_DATA", str(tmp_path / "mine"))
     splits, checksum, classes = full.read()
-    assert [split.labels.tolist() for split in splits] == [[1, 2, 3, 4], [5, 6], [3, 4]]
-    assert [len(split) for split in splits] == [4, 2, 2]
+    assert [len(split) for split in splits] == [20, 10, 32]
+    assert sorted(splits[1].labels.tolist()) == [*range(10)]
+    assert splits[2].labels[:2].tolist() == [3, 4]
     assert splits[2].images.flatten()[:9].tolist() == [2, 3, 4, 5, 6, 7, 8, 9, 0]
     assert checksum == hashlib.sha256(b"".join(tiny.values())).hexdigest()
     assert len(classes) == 10
@@ -162,7 +163,7 @@ def online(tiny, server):
 
 
 def test_the_four_files_are_downloaded_once_into_the_cache(online, tmp_path):
-    assert full.read()[0][2].labels.tolist() == [3, 4]
+    assert full.read()[0][2].labels[:2].tolist() == [3, 4]
     full.read()
     assert online.asked == list(online.files)
     cache = tmp_path / "cache" / "reviewlib" / "fashion-mnist"
@@ -175,7 +176,7 @@ def test_a_failed_download_continues_with_the_missing_files(online):
     with pytest.raises(DataError, match="download failed: 404"):
         full.read()
     online.files[missing] = content
-    assert full.read()[0][2].labels.tolist() == [3, 4]
+    assert full.read()[0][2].labels[:2].tolist() == [3, 4]
     assert sorted(online.asked) == sorted([*online.files, missing])
 
 

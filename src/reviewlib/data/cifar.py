@@ -18,6 +18,7 @@ import torch
 from reviewlib import storage
 from reviewlib.data.download import fetch
 from reviewlib.data.errors import DataError
+from reviewlib.data.pools import cut
 from reviewlib.data.split import Split, Splits
 
 ARCHIVE = "cifar-10-binary.tar.gz"
@@ -26,7 +27,7 @@ SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 FOLDER = "cifar-10-batches-bin"
 BATCHES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
 SHAPE = (3, 32, 32)
-VALIDATION = 5_000  # images, the last ones of the training files
+SIZES = (18_000, 8_000, 24_000)  # of the training files' images: training, validation, test
 CLASSES = (
     "airplane",
     "automobile",
@@ -42,7 +43,9 @@ CLASSES = (
 
 
 def read() -> tuple[Splits, str, tuple[str, ...]]:
-    """Return the splits with images (N, 3, 32, 32), the checksum and the class names.
+    """Return the pools with images (N, 3, 32, 32), the checksum and the class names.
+
+    The test pool is the test file and then 24,000 images of the training files.
 
     The archive is read from the folder that REVIEWLIB_DATA names, else from the user's cache, into
     which it is downloaded if missing. The checksum is the SHA-256, in hex, of the six uncompressed
@@ -57,8 +60,8 @@ def read() -> tuple[Splits, str, tuple[str, ...]]:
         for content in contents
     ]
     train, test = np.concatenate(records[:-1]), records[-1]
-    splits = tuple(map(_split, (train[:-VALIDATION], train[-VALIDATION:], test)))
-    return splits, hashlib.sha256(b"".join(contents)).hexdigest(), CLASSES
+    pools = cut(_split(train), _split(test), SIZES, "cifar10")
+    return pools, hashlib.sha256(b"".join(contents)).hexdigest(), CLASSES
 
 
 def _split(records: np.ndarray) -> Split:

@@ -6,41 +6,28 @@ import lzma
 import torch
 from torch import Tensor
 
-from reviewlib.data.datasets import Dataset, load
-from reviewlib.data.fashion import files, subset
-from reviewlib.data.split import Split
+from reviewlib.data.datasets import Development, load
+from reviewlib.data.fashion import subset
+from reviewlib.data.pools import divide
 
 
-def choose(split: Split, size: int, name: str) -> Split:
-    """Return `size` images, equally many of each class, in the order of the split.
+def contents(development: Development) -> bytes:
+    """Return the bytes of all images, then of all labels, each as train, validation, test.
 
-    A hash of each image's position decides the choice, so it does not depend on the version of a
-    random generator.
+    The subset's test images are from the validation pool: the test pool is for final scores only.
     """
-    chosen: list[int] = []
-    for label in range(len(files.CLASSES)):
-        candidates = torch.nonzero(split.labels == label).flatten().tolist()
-        candidates.sort(key=lambda index: hashlib.sha256(f"{name}:{index}".encode()).digest())
-        chosen += candidates[: size // len(files.CLASSES)]
-    return split.take(sorted(chosen))
-
-
-def contents(dataset: Dataset) -> bytes:
-    """Return the bytes of all images, then of all labels, each as train, validation, test."""
-    development = dataset.development
-    splits = {"train": development.train, "validation": development.validation}
-    splits["test"] = dataset.test
-    parts = [
-        choose(split, size, name)
-        for (name, split), size in zip(splits.items(), subset.SIZES, strict=True)
-    ]
+    train, validation = development.train, development.validation
+    sizes = subset.SIZES
+    (chosen,) = divide(train.labels, sizes[:1], "train")
+    parts = [train.take(chosen)]
+    parts += map(validation.take, divide(validation.labels, sizes[1:], "validation"))
     values: list[Tensor] = [part.images for part in parts] + [part.labels for part in parts]
     return b"".join(value.to(torch.uint8).numpy().tobytes() for value in values)
 
 
 def main() -> None:
     """Write the subset; exit with an error if its checksum is not `subset.CHECKSUM`."""
-    content = contents(load("fashion-mnist"))
+    content = contents(load("fashion-mnist").development)
     subset.FILE.write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
     checksum = hashlib.sha256(content).hexdigest()
     if checksum != subset.CHECKSUM:

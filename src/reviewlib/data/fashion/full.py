@@ -10,9 +10,10 @@ from reviewlib import storage
 from reviewlib.data.download import fetch
 from reviewlib.data.errors import DataError
 from reviewlib.data.fashion.files import CLASSES, FILES, IdxFile
+from reviewlib.data.pools import cut
 from reviewlib.data.split import Split, Splits
 
-TRAIN = 54_000  # images, the first of the training file; its last 6,000 are for validation
+SIZES = (22_000, 8_000, 30_000)  # of the training file's images: training, validation, test
 URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # from the package dataset-fashion-mnist
 WAYS = (
@@ -24,9 +25,10 @@ WAYS = (
 
 
 def read() -> tuple[Splits, str, tuple[str, ...]]:
-    """Return the splits, the checksum and the classes.
+    """Return the pools, the checksum and the classes.
 
-    The checksum is the SHA-256, in hex, over the uncompressed contents of the four files.
+    The test pool is the test file and then 30,000 images of the training file. The checksum is the
+    SHA-256, in hex, over the uncompressed contents of the four files.
 
     Raises:
         DataError: a file is missing, incomplete or corrupt.
@@ -39,13 +41,10 @@ def read() -> tuple[Splits, str, tuple[str, ...]]:
         )
         for file, content in zip(FILES, contents, strict=True)
     )
-    images, labels = images.unsqueeze(1), labels.long()
-    splits = (
-        Split(images[:TRAIN], labels[:TRAIN]),
-        Split(images[TRAIN:], labels[TRAIN:]),
-        Split(test_images.unsqueeze(1), test_labels.long()),
-    )
-    return splits, hashlib.sha256(b"".join(contents)).hexdigest(), CLASSES
+    training = Split(images.unsqueeze(1), labels.long())
+    test = Split(test_images.unsqueeze(1), test_labels.long())
+    pools = cut(training, test, SIZES, "fashion-mnist")
+    return pools, hashlib.sha256(b"".join(contents)).hexdigest(), CLASSES
 
 
 def _folder() -> Path:
