@@ -5,6 +5,7 @@ import torch
 from images import numbered, values
 
 from reviewlib import data
+from reviewlib.data import folds as module
 
 
 @pytest.mark.parametrize("folds", [1, 3, 10, 53])
@@ -17,9 +18,16 @@ def test_folds_are_disjoint_and_of_equal_size(folds):
 
 def test_folds_are_random_and_fixed():
     first = values(data.fold(numbered(53), 0, 10))
-    assert first == [19, 6, 27, 20, 49]
+    assert first == [42, 22, 36, 16, 39]
     torch.manual_seed(5)
     assert first == values(data.fold(numbered(53), 0, 10))
+
+
+def test_another_version_of_a_registration_has_other_folds(monkeypatch):
+    first, second = (values(data.fold(numbered(53), 0, 10, version)) for version in (1, 2))
+    assert first != second
+    monkeypatch.setattr(module, "FOLD_SEED", 5)
+    assert values(data.fold(numbered(53), 0, 10, 2)) != second
 
 
 @pytest.mark.parametrize(("index", "folds"), [(10, 10), (-1, 10), (0, 0), (0, 54)])

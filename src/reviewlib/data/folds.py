@@ -1,5 +1,7 @@
 """The test folds: every seed is scored on its own images."""
 
+import hashlib
+
 import torch
 
 from reviewlib.data.split import Split
@@ -8,10 +10,16 @@ from reviewlib.data.split import Split
 FOLD_SEED = 1708_07747
 
 
-def fold(split: Split, index: int, folds: int) -> Split:
+def fold(split: Split, index: int, folds: int, version: int = 1) -> Split:
     """Return one of `folds` disjoint random folds of equal size, the same ones at every call.
 
     Up to `folds - 1` images are in no fold, so that all folds have the same size.
+
+    Args:
+        split: the test pool.
+        index: which fold, from 0.
+        folds: number of folds, one per final seed.
+        version: of the registration; another one gives other folds.
 
     Raises:
         ValueError: there is no such fold, or there are more folds than images.
@@ -21,5 +29,7 @@ def fold(split: Split, index: int, folds: int) -> Split:
     if not 0 <= index < folds:
         raise ValueError(f"the index of a fold must be between 0 and {folds - 1}, got {index}")
     size = len(split) // folds
-    permutation = torch.randperm(len(split), generator=torch.Generator().manual_seed(FOLD_SEED))
+    digest = hashlib.sha256(f"{FOLD_SEED}:{version}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    permutation = torch.randperm(len(split), generator=generator)
     return split.take(permutation[index * size : (index + 1) * size])
