@@ -9,7 +9,7 @@ from reviewlib.trial.claims import Claim
 from reviewlib.trial.declare import training
 from reviewlib.trial.study import Preset, Study
 
-TINY = Preset("laptop", "fashion-mnist-subset", 7, 60, 40, 20, 4, 3, 1, 3)
+TINY = Preset("laptop", "fashion-mnist-subset", 7, 60, 40, 20, 4, 3, 2, 3)
 CLEAN = Condition("clean", "clean labels", stack=4)
 NOISE = Condition("noise", "wrong labels", 0.4)
 CONDITIONS = (CLEAN, NOISE)

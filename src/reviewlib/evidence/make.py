@@ -26,6 +26,7 @@ def make(
     store: Store = BOOK,
     device: str = "cpu",
     arms: tuple[str, ...] = (),
+    settings: experiment.Chosen | None = None,
     **how: Any,
 ) -> Record:
     """Run a study at a preset and return its record, which is not saved yet.
@@ -36,6 +37,7 @@ def make(
         store: where to look first for the records of `preset.settings_from`.
         device: where each run trains: "cpu" or "cuda".
         arms: names of the arms to run; empty for all arms of the preset.
+        settings: the settings of their parents, where these are not among the arms.
         how: `engine`, `jobs` and `progress` of `cache.map_runs`.
 
     Raises:
@@ -48,24 +50,26 @@ def make(
         study,
         preset,
         arms=arms,
-        settings=settings_source(study, preset, store),
+        settings=settings if settings is not None else settings_source(study, preset, store),
         with_floor=preset.name in EVIDENCE,
         stamp={"commit": provenance.commit(), "device": devices.name(device)},
         device=device,
         **how,
     )
-    tests = {row["test"] for row in out.rows}
-    seconds = sum(out.trials["seconds"]) + sum(row["seconds"] for row in out.rows)
+    tests = {row["test"] for row in out.runs}
+    runs = pd.DataFrame(out.runs).drop(columns=list(cache.ORIGIN))
+    compared = {(arm, where) for claim in study.primary for _, arm, where in claim.contrast}
+    named = zip(runs["arm"], runs["condition"], strict=True)
+    runs["correct"] = runs["correct"].where([place in compared for place in named], None)
     return Record(
         study=study.name,
         preset=preset.plain(),
         results_version=study.results_version,
         data={"name": preset.data, "checksum": data.load(preset.data).checksum},
         test=tests.pop() if len(tests) == 1 else "mixed",
-        provenance=provenance.of(out.rows, time.perf_counter() - start)
-        | {"cpu_seconds": round(seconds, 1)},
-        trials=out.trials,
-        rows=pd.DataFrame(out.rows).drop(columns=list(cache.ORIGIN)),
+        provenance=provenance.of(out.runs, time.perf_counter() - start)
+        | {"cpu_seconds": round(float(runs["seconds"].sum()), 1)},
+        runs=runs,
         floor=out.floor,
         fingerprints=out.fingerprints,
     )
@@ -99,6 +103,10 @@ def verify(
     rerun = [arm.name for arm in study.arms_of(preset) if arm.name in stale]
     record = stored
     if stale:
+        if rerun:
+            how["settings"] = settings_source(study, preset, store) or experiment.chosen(
+                stored.runs[~stored.runs["arm"].isin(stale)].to_dict("records")
+            )
         fresh = make(study, preset, store=store, arms=tuple(rerun), **how) if rerun else None
         record = _joined(study, preset, stored, stale, fresh)
     return replace(record, provenance=record.provenance | {"verified": provenance.today()}), rerun
@@ -115,28 +123,24 @@ def _joined(
     ]
     order = {place: position for position, place in enumerate(places)}
 
-    def join(table: str) -> pd.DataFrame:
-        old = getattr(stored, table)
-        parts = [old[~old["arm"].isin(stale)]] + ([getattr(fresh, table)] if fresh else [])
-        both = pd.concat([part for part in parts if len(part)], ignore_index=True)
-        place = [order[pair] for pair in zip(both["condition"], both["arm"], strict=True)]
-        return both.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
-
+    old = stored.runs[~stored.runs["arm"].isin(stale)]
+    parts = [old, fresh.runs] if fresh else [old]
+    both = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    place = [order[pair] for pair in zip(both["condition"], both["arm"], strict=True)]
+    runs = both.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
     prints = {name: value for name, value in stored.fingerprints.items() if name not in stale}
     prints |= fresh.fingerprints if fresh else {}
     made = dict(stored.provenance)
-    trials, rows = join("trials"), join("rows")
     if fresh:
         for key, separator in (("commit", ", "), ("device", "; ")):
             parts = {*made[key].split(separator), *fresh.provenance[key].split(separator)}
             made[key] = separator.join(sorted(parts))
         made |= {key: fresh.provenance[key] for key in ("source", "versions", "last_run", "date")}
-    made["cpu_seconds"] = round(sum(trials["seconds"]) + sum(rows["seconds"]), 1)
+    made["cpu_seconds"] = round(float(runs["seconds"].sum()), 1)
     return replace(
         stored,
         test=stored.test if fresh is None or fresh.test == stored.test else "mixed",
-        trials=trials,
-        rows=rows,
+        runs=runs,
         floor=fresh.floor if fresh and len(fresh.floor) else stored.floor,
         fingerprints={arm.name: prints[arm.name] for arm in study.arms_of(preset)},
         provenance=made,

@@ -1,15 +1,17 @@
-"""A record: the outcome of one study at one preset, with one row per run and a digest."""
+"""A record: the outcome of one study at one preset, with all trials of every run and a digest."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
 from reviewlib.storage import digest
+from reviewlib.trial import results
 from reviewlib.trial.arms import Fingerprint
 
 
@@ -28,8 +30,7 @@ class Record:
         data: name and checksum of the data set.
         test: digest of what defines the test, stamped before the final seeds run.
         provenance: commit, source, versions, device, seconds and date; not part of the digest.
-        trials: one row per trial (see `search.tune`).
-        rows: one row per final run: arm, condition, seed, settings, metrics, cost.
+        runs: one row per run, an arm's whole search on one seed (see `scores.row_of`).
         floor: one row per seed and condition: accuracy of scikit-learn's logistic regression.
         fingerprints: per arm and condition, the losses and scores of tiny runs on a CPU.
     """
@@ -40,8 +41,7 @@ class Record:
     data: Mapping[str, str]
     test: str
     provenance: Mapping[str, Any]
-    trials: pd.DataFrame
-    rows: pd.DataFrame
+    runs: pd.DataFrame
     floor: pd.DataFrame
     fingerprints: Mapping[str, Fingerprint]
 
@@ -49,17 +49,46 @@ class Record:
         """Return the digest of everything measured; it does not match once a number is edited."""
         return digest(
             [self.preset, self.data, self.test, self.fingerprints]
-            + [json_rows(table) for table in (self.trials, self.rows, self.floor)]
+            + [json_rows(table) for table in (self.runs, self.floor)]
         )
 
-    def runs(self, arm: str | None = None, condition: str | None = None) -> pd.DataFrame:
-        """Return the final runs of an arm in a condition; None stands for all."""
-        mine = pd.Series(True, index=self.rows.index)
-        if arm is not None:
-            mine &= self.rows["arm"] == arm
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """One row per run: the expected test scores of one search of k tries."""
+        return self._results(None)
+
+    @cached_property
+    def best(self) -> pd.DataFrame:
+        """One row per run: the test scores of the best of all its trials, on validation images."""
+        return self._results(0)
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row per trial (see `results.listed`)."""
+        return pd.DataFrame(results.listed(self.runs.to_dict("records")))
+
+    def after(self, tries: int) -> pd.DataFrame:
+        """Return `rows` for a search of another length; 1 is a single trial."""
+        return self._results(tries)
+
+    def of(self, arm: str, condition: str | None = None) -> pd.DataFrame:
+        """Return the rows of an arm, in a condition or in all of them."""
+        mine = self.rows["arm"] == arm
         if condition is not None:
             mine &= self.rows["condition"] == condition
         return self.rows[mine]
+
+    def sizes(self, condition: str) -> Mapping[str, Any]:
+        """Return the sizes in a condition."""
+        return {**self.preset, **self.preset.get("where", {}).get(condition, {})}
+
+    def _results(self, tries: int | None) -> pd.DataFrame:
+        """Return the results for searches of a length; None stands for the judged one."""
+        runs = self.runs.to_dict("records")
+        return pd.DataFrame(
+            results.result(run, self.sizes(run["condition"])["tries"] if tries is None else tries)
+            for run in runs
+        )
 
 
 def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:

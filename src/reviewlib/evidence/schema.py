@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from types import NoneType
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, ValidationError, convert, defstruct
 
 MOST_BYTES = 50_000_000
 MOST_TEXT = 1000  # characters
+MOST_DIGITS, HEX = 100_000, re.compile("[0-9a-f]*")  # one digit a test image
 MOST_DEPTH = 6
 
 
@@ -41,11 +42,24 @@ def check(content: Any) -> None:
         raise ValueError(str(error)) from error
     if "torch" not in content["provenance"]["versions"]:
         raise ValueError("$.provenance.versions lacks torch")
-    for table, columns in (("trials", TRIAL), ("rows", ROW), ("floor", FLOOR)):
-        for place, row in enumerate(content[table]):
-            for name in row.keys() - set(columns.__struct_fields__):  # a study's own metrics
-                if type(row[name]) not in (int, float, NoneType):
-                    raise ValueError(f"$.{table}[{place}].{name} must be a number")
+    for place, group in enumerate(content["runs"]):
+        seeds = len(group["seed"])
+        if odd := [name for name, column in group.items() if _rows(column) not in (None, seeds)]:
+            raise ValueError(f"$.runs[{place}].{odd[0]} must have one entry a seed, {seeds}")
+        for i, diverged in enumerate(group["diverged_at"]):
+            for name in ("scores", "settings"):
+                for metric, values in group[name][i].items():
+                    where = f"$.runs[{place}].{name}[{i}].{metric}"
+                    if len(values) != len(diverged):
+                        raise ValueError(f"{where} must have one entry a trial, {len(diverged)}")
+                    if metric.endswith("accuracy") and any(not 0 <= v <= 1 for v in values if v):
+                        raise ValueError(f"{where} must hold fractions in [0, 1]")
+            if missing := REQUIRED - group["scores"][i].keys():
+                raise ValueError(f"$.runs[{place}].scores[{i}] lacks {sorted(missing)}")
+
+
+def _rows(column: Any) -> int | None:
+    return len(column) if isinstance(column, list) else None
 
 
 def _no_number(text: str) -> None:
@@ -56,7 +70,9 @@ def _require_plain(value: Any, where: str, depth: int) -> None:
     """Raise ValueError for a text with control characters, or for anything too long or too deep."""
     if depth < 0:
         raise ValueError(f"{where} is nested too deeply")
-    if isinstance(value, str) and (len(value) > MOST_TEXT or not value.isprintable()):
+    if isinstance(value, str) and (
+        len(value) > (MOST_DIGITS if HEX.fullmatch(value) else MOST_TEXT) or not value.isprintable()
+    ):
         raise ValueError(f"{where} must be printable text of at most {MOST_TEXT} characters")
     if isinstance(value, int | float) and not abs(value) < 2**63:  # 1e999 is infinite
         raise ValueError(f"{where} must be a number below 2^63")
@@ -75,31 +91,27 @@ def _object(**fields: Any) -> type[Struct]:
 
 
 COUNT, SHARE = Annotated[int, Meta(ge=0)], Annotated[float, Meta(ge=0, le=1)]
-SIZES = "image_size train validation batch_size steps trials tuning_seeds seeds".split()
-TRIAL = _object(
-    arm=str,
-    condition=str,
-    trial=COUNT,
-    settings=dict[str, float],
-    accuracy=SHARE,
-    accuracies=list[SHARE],
-    diverged=COUNT,
-    seconds=float,
-    chosen=bool,
-    edges=list[str],
-)
-ROW = _object(
-    arm=str,
-    condition=str,
-    seed=int,
-    settings=dict[str, float],
-    accuracy=SHARE,
-    train_accuracy=SHARE,
-    diverged_at=COUNT | None,
-    passes=float,
-    seconds=float,
-    peak_bytes=float | None,
-    curve=list[tuple[float, float]],
+SIZES = "image_size train validation batch_size steps trials tries seeds".split()
+REQUIRED = {"validation_accuracy", "validation_nll", "accuracy", "nll"}
+SCORES = dict[str, list[float | None]]  # of all trials, by metric
+RUNS = defstruct(
+    "Runs",
+    {
+        "arm": str,
+        "condition": str,
+        "seed": Annotated[list[int], Meta(min_length=1)],
+        "fixed": list[dict[str, float]],
+        "settings": list[dict[str, list[float]]],
+        "scores": list[SCORES],
+        "diverged_at": list[Annotated[list[COUNT | None], Meta(min_length=1)]],
+        "best": list[dict[str, float]],
+        "curve": list[list[tuple[float, float]]],
+        "passes": list[float],
+        "seconds": list[float],
+        "peak_bytes": list[float | None],
+        "correct": list[str | None],
+    }.items(),
+    forbid_unknown_fields=True,
 )
 FLOOR = _object(condition=str, seed=int, accuracy=SHARE)
 FINGERPRINT = _object(losses=list[float], scores=list[float])
@@ -113,8 +125,7 @@ FIELDS = {
     "provenance": _object(
         commit=str, device=str, date=str, versions=dict[str, str], cpu_seconds=float
     ),
-    "trials": Annotated[list[TRIAL], Meta(min_length=1)],
-    "rows": Annotated[list[ROW], Meta(min_length=1)],
+    "runs": Annotated[list[RUNS], Meta(min_length=1)],
     "floor": list[FLOOR],
     "fingerprints": dict[str, dict[str, FINGERPRINT]],
 }

@@ -9,7 +9,9 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from reviewlib.data import Dataset
     from reviewlib.trial.study import Study
 
-FORMAT = 3
+FORMAT = 4
+PLACE = ("arm", "condition")
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,9 @@ class Store:
         path = self.path(record.study, record.preset["name"])
         content = {"format": FORMAT, "digest": record.digest()} | {
             name: json_rows(value) if isinstance(value, pd.DataFrame) else value
-            for name, value in vars(record).items()
+            for name, value in ((f.name, getattr(record, f.name)) for f in fields(record))
         }
+        content["runs"] = _together(content["runs"])
         storage.write(path, _dump(content))
         return path
 
@@ -90,8 +94,9 @@ class Store:
                 raise RecordError(f"{path} is of another format than {FORMAT}; {again}")
             schema.check(content)
             stated = content.pop("digest")
-            tables = {name: pd.DataFrame(content.pop(name)) for name in ("trials", "rows", "floor")}
-            record = Record(**content, **tables)
+            runs = pd.DataFrame(_apart(content.pop("runs")))
+            floor = pd.DataFrame(content.pop("floor"))
+            record = Record(**content, runs=runs, floor=floor)
             if (record.study, record.preset["name"]) != (study, preset):
                 holds = f"the {record.preset['name']} records of {record.study}"
                 raise RecordError(f"{path} holds {holds}")
@@ -134,12 +139,35 @@ def store_on(dataset: Dataset) -> Store:
     return Store(folder, dataset.name)
 
 
+def _together(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one mapping per arm and condition, which holds the columns of its runs by seed."""
+    return [
+        dict(zip(PLACE, place, strict=True))
+        | {name: [run[name] for run in part] for name in part[0] if name not in PLACE}
+        for place, part in (
+            (place, list(part)) for place, part in groupby(runs, itemgetter(*PLACE))
+        )
+    ]
+
+
+def _apart(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the runs that `_together` joined."""
+    return [
+        {name: group[name] for name in PLACE}
+        | {name: group[name][i] for name in group if name not in PLACE}
+        for group in groups
+        for i in range(len(group["seed"]))
+    ]
+
+
 def _dump(content: Mapping[str, Any]) -> str:
-    """Return JSON with one table row per line, so that a diff of records is readable."""
+    """Return JSON with one arm and condition per line, so that a diff shows which changed."""
     parts = []
     for key, value in content.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            lines = ",\n  ".join(json.dumps(row, allow_nan=False) for row in value)
+            lines = ",\n  ".join(
+                json.dumps(row, allow_nan=False, separators=(",", ":")) for row in value
+            )
             parts.append(f" {json.dumps(key)}: [\n  {lines}\n ]")
         else:
             parts.append(f" {json.dumps(key)}: {json.dumps(value, allow_nan=False)}")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-
-import pandas as pd
 
 from reviewlib.evidence.record import Fingerprint, Record, RecordError
 from reviewlib.evidence.store import BOOK, Store
 from reviewlib.trial import search
+from reviewlib.trial.experiment import Chosen, chosen
 from reviewlib.trial.fingerprints import fingerprint, test_digest
+from reviewlib.trial.search import Settings
 from reviewlib.trial.study import Preset, Study
 
 # Most evidence first: a page shows the first of these that is valid.
@@ -60,8 +59,7 @@ def to_rerun(record: Record, study: Study, store: Store = BOOK) -> dict[str, lis
     reasons = {
         "not in the records yet:": [name for name in arms if name not in record.fingerprints],
         "no longer in the study:": [name for name in record.fingerprints if name not in arms],
-        "the search has changed for": _searched_otherwise(record, study),
-        "the settings were tuned anew for": _tuned_anew(record, study, preset, store),
+        "the search has changed for": _searched_otherwise(record, study, preset, store),
         "the fixed settings have changed for": _fixed_otherwise(record, study),
         "the code no longer reproduces": [
             name for name in stale_arms(record, study) if name in arms
@@ -80,10 +78,10 @@ def stale_arms(record: Record, study: Study) -> list[str]:
     ]
 
 
-def settings_source(study: Study, preset: Preset, store: Store = BOOK) -> pd.DataFrame | None:
-    """Return the trials of another preset that a preset takes its settings from.
+def settings_source(study: Study, preset: Preset, store: Store = BOOK) -> Chosen | None:
+    """Return the settings that another preset chose, which a preset takes its settings from.
 
-    None if the preset tunes for itself, which it also does while that other preset has no records.
+    None if the preset searches for itself, and while that other preset has no records.
 
     Raises:
         RecordError: the records that they come from are damaged.
@@ -92,7 +90,8 @@ def settings_source(study: Study, preset: Preset, store: Store = BOOK) -> pd.Dat
         return None
     for place in (store, BOOK):
         if place.has(study.name, preset.settings_from):
-            return place.load(study.name, preset.settings_from).trials
+            record = place.load(study.name, preset.settings_from)
+            return chosen(record.runs.to_dict("records"))
     return None
 
 
@@ -121,51 +120,48 @@ def best(study: Study, store: Store = BOOK) -> tuple[Record, list[str]]:
     )
 
 
-def _tuned_anew(record: Record, study: Study, preset: Preset, store: Store) -> list[str]:
-    """Return the arms whose settings differ from those that the preset now takes from another."""
+def _searched_otherwise(record: Record, study: Study, preset: Preset, store: Store) -> list[str]:
+    """Return the arms whose trials differ from those that the study would run today."""
+    arms = {arm.name: arm for arm in study.arms}
     source = settings_source(study, preset, store)
-    if source is None:
-        return []
+    found = chosen(record.runs.to_dict("records")) if source is None else source
 
-    def kept(arm: str, row: dict) -> bool:
-        with contextlib.suppress(ValueError):  # the source no longer has the arm or the condition
-            tuned = search.settings_of(source, arm, row["condition"])
-            return row["settings"] == row["settings"] | tuned
-        return False
+    def asked(run: dict) -> list[Settings] | None:
+        """Return the settings of the run's trials; None if they cannot be known."""
+        arm, where = arms[run["arm"]], run["condition"]
+        if preset.settings_from is not None:
+            same = found.get((arm.name, where, run["seed"]))
+            return None if source is None else [same]
+        if arm.parent:
+            parent = found.get((arm.parent, where, run["seed"]))
+            return parent and search.around(parent)
+        return search.trials_of(study, arm, run["seed"], record.sizes(where)["trials"])
 
-    return [
-        arm.name
-        for arm in study.arms_of(preset)
-        if not all(kept(arm.name, row) for row in record.runs(arm.name).to_dict("records"))
-    ]
+    def tried(run: dict) -> list[Settings]:
+        names, columns = run["settings"].keys(), run["settings"].values()
+        if not names:
+            return [{} for _ in run["diverged_at"]]
+        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+    changed = {
+        run["arm"]
+        for run in record.runs[record.runs["arm"].isin(arms)].to_dict("records")
+        if (wanted := asked(run)) is not None and wanted != tried(run)
+    }
+    return [name for name in arms if name in changed]
 
 
 def _fixed_otherwise(record: Record, study: Study) -> list[str]:
     """Return the arms whose runs do not have the settings that the study fixes today."""
     arms = {arm.name: arm for arm in study.arms}
     conditions = {condition.name: condition for condition in study.conditions}
-    known = record.rows[record.rows["arm"].isin(arms) & record.rows["condition"].isin(conditions)]
+    known = record.runs[record.runs["arm"].isin(arms) & record.runs["condition"].isin(conditions)]
     changed = {
-        row["arm"]
-        for row in known.to_dict("records")
-        if row["settings"]
-        != row["settings"] | conditions[row["condition"]].fixed | arms[row["arm"]].fixed
+        run["arm"]
+        for run in known.to_dict("records")
+        if run["fixed"] != {**conditions[run["condition"]].fixed, **arms[run["arm"]].fixed}
     }
     return [name for name in arms if name in changed]
-
-
-def _searched_otherwise(record: Record, study: Study) -> list[str]:
-    """Return the arms whose trials differ from those that the study would run today."""
-    arms = {arm.name: arm for arm in study.arms}
-    changed = []
-    for name, part in record.trials.groupby("arm", sort=False):
-        if name not in arms:
-            continue
-        asked = dict(enumerate(search.trials_of(study, arms[name], record.preset["trials"])))
-        tried = zip(part["trial"], part["settings"], strict=True)
-        if any(dict(asked.get(number, ())) != settings for number, settings in tried):
-            changed.append(name)
-    return changed
 
 
 def _close(stored: Fingerprint, fresh: Fingerprint) -> bool:

@@ -57,7 +57,7 @@ class Condition:
         label_noise: fraction of the training and validation labels that are wrong.
         fixed: settings that it fixes for all arms, for example a width.
         step_multiple: factor on the steps of every arm.
-        stack: largest number of runs of an arm that are trained as one batched model.
+        stack: largest number of trials of an arm that are trained as one batched model.
         ragged: name that conditions share if their nets differ only in width and are trained as one
             batch; empty if this condition has its own batches.
     """
@@ -87,10 +87,12 @@ class Arm(Operand):
         fixed: hyperparameters that it fixes, with their values.
         step_multiple: factor on the preset's steps.
         train_fraction: fraction of the preset's training images that it gets, in (0, 1].
-        search_seed: 0 for the study's search sequence. Another number gives other search points,
-            initializations and batch orders, as an A/A control needs.
+        search_seed: 0 for the seed's own search. Another number gives other search points,
+            initializations and batch orders on the same images, as an A/A control needs.
         stochastic: whether its training draws random numbers (views, dropout, random directions);
-            each of its runs then trains by itself.
+            only the trials of one seed, which share the draws, then train together.
+        parent: name of the arm whose settings an ablation takes, seed by seed; it tries them at
+            half, once and twice the learning rate.
         conditions: the conditions it is run in, or their names; empty for all.
     """
 
@@ -106,6 +108,7 @@ class Arm(Operand):
     train_fraction: float = 1.0
     search_seed: int = 0
     stochastic: bool = False
+    parent: str = ""
     conditions: tuple[Condition | str, ...] = ()
 
     def __post_init__(self) -> None:

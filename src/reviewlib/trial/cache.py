@@ -16,8 +16,10 @@ import torch
 
 from reviewlib import data, storage
 from reviewlib.trial import engines
+from reviewlib.trial.arms import Fingerprint
 from reviewlib.trial.fingerprints import fingerprint
-from reviewlib.trial.runs import Fingerprint, Row, Run, perform, stacks
+from reviewlib.trial.runs import Run, perform, tasks
+from reviewlib.trial.scores import Row
 from reviewlib.trial.study import Study
 
 # Fields that the cache adds to a row; they do not identify the run.
@@ -36,21 +38,21 @@ def map_runs(
     fingerprints: Mapping[str, Fingerprint] | None = None,
     progress: Progress | None = None,
 ) -> list[Row]:
-    """Return the rows of all runs, in order; stacks that are entirely in the cache are not rerun.
+    """Return the rows of all runs, in order; tasks that are entirely in the cache are not rerun.
 
     Args:
         study: the study that the runs belong to.
         runs: the runs to do.
         device: the device that each run trains on.
-        engine: the engine that maps over the stacks (see `engines`).
-        jobs: number of stacks at once.
+        engine: the engine that maps over the tasks (see `engines`).
+        jobs: number of tasks at once.
         stamp: fields added to every new row, such as the digest of the test.
         fingerprints: the fingerprint of every arm, if known already.
         progress: called with each row as it becomes known.
 
     Raises:
         OSError: the cache cannot be written. This is checked before any training and at every
-            finished stack; the runs before it stay in the cache.
+            finished task; the runs before it stay in the cache.
     """
     cache = folder_of(study)
     contents = {name: data.load(name).identity for name in {run.preset.data for run in runs}}
@@ -62,16 +64,16 @@ def map_runs(
     ]
     rows = [_read(path) for path in paths]
     missing = []
-    for stack in stacks(runs):
-        if any(rows[index] is None for index in stack):
-            missing.append(stack)
+    for task in tasks(runs):
+        if any(rows[index] is None for index in task):
+            missing.append(task)
         elif progress:
-            for index in stack:
+            for index in task:
                 progress(rows[index])
 
-    tasks = [(study, [runs[index] for index in stack], device) for stack in missing]
+    wanted = [(study, [runs[index] for index in task], device) for task in missing]
     gpus = int(torch.device(device).type == "cuda")
-    for number, done in engines.map_tasks(perform, tasks, engine=engine, jobs=jobs, gpus=gpus):
+    for number, done in engines.map_tasks(perform, wanted, engine=engine, jobs=jobs, gpus=gpus):
         for index, row in zip(missing[number], done, strict=True):
             row = row | dict(stamp or {}) | {"computed": _now(), "from_cache": False}
             _keep(paths[index], row)
@@ -98,7 +100,7 @@ def _read(path: Path) -> Row | None:
     """Return a cached row, or None; delete an invalid entry with a warning."""
     try:
         row = json.loads(path.read_text())
-        return row | {"from_cache": True, "seed": row["seed"], "accuracy": row["accuracy"]}
+        return row | {"from_cache": True, "seed": row["seed"], "scores": row["scores"]}
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, RecursionError, IsADirectoryError) as error:

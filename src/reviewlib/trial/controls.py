@@ -18,9 +18,9 @@ QUARTER = 0.25
 def standard_controls(baseline: Arm, conditions: Sequence[Condition] = ()) -> tuple[Arm, Arm]:
     """Return the two control arms of every study.
 
-    The A/A control repeats the baseline with other search points, initializations and batch orders:
-    any difference is luck. The positive control is the baseline with a quarter of its images: the
-    experiment must find this loss.
+    The A/A control repeats the baseline with other search points, initializations and batch orders
+    on the same images: any difference is luck. The positive control is the baseline, at the settings that its
+    search chose, with a quarter of its images: the experiment must find this loss.
 
     Args:
         baseline: the arm that they repeat.
@@ -39,6 +39,8 @@ def standard_controls(baseline: Arm, conditions: Sequence[Condition] = ()) -> tu
             control,
             name=f"{baseline.name}_quarter",
             label=f"{baseline.label}, a quarter of the images",
+            search=(),
+            parent=baseline.name,
             note="a loss that must be found: the baseline has four times its images",
             train_fraction=QUARTER,
         ),

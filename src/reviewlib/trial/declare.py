@@ -50,19 +50,19 @@ SIZES: Mapping[str, Mapping[str, Any]] = {
     "quick": {
         "data": "fashion-mnist-subset",
         "image_size": 14,
-        "trials": 2,
-        "tuning_seeds": 1,
+        "trials": 4,
+        "tries": 4,
         "seeds": 3,
         "settings_from": "laptop",
     },
-    "laptop": {"data": "fashion-mnist", "image_size": 14, "trials": 8, "tuning_seeds": 2},
+    "laptop": {"data": "fashion-mnist", "image_size": 14, "trials": 16, "tries": 8, "seeds": 40},
     "gpu": {
         "data": "fashion-mnist",
         "image_size": 28,
-        "train": 54_000,
-        "validation": 6000,
-        "trials": 8,
-        "tuning_seeds": 2,
+        "train": 10_000,
+        "validation": 4_000,
+        "trials": 16,
+        "tries": 8,
     },
 }
 

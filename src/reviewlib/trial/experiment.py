@@ -1,18 +1,23 @@
-"""Running a study at a preset: equal-budget search, then paired final seeds."""
+"""Running a study at a preset: every arm's search on every final seed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from reviewlib.trial import cache, fingerprints, search
-from reviewlib.trial.arms import Fingerprint
+from reviewlib.trial.arms import Arm, Condition, Fingerprint
 from reviewlib.trial.floor import floor
+from reviewlib.trial.results import best_settings
 from reviewlib.trial.runs import Run
 from reviewlib.trial.scores import Row
+from reviewlib.trial.search import Settings
 from reviewlib.trial.study import Preset, Study
+
+# The settings of a run, by arm, condition and seed.
+Chosen = Mapping[tuple[str, str, int], Settings]
 
 
 @dataclass(frozen=True)
@@ -20,14 +25,13 @@ class Outcome:
     """The results of a study at a preset.
 
     Attributes:
-        trials: one row per trial (see `search.tune`).
-        rows: one row per final run, with the fields that the cache adds (`cache.ORIGIN`).
+        runs: one row per run (see `scores.row_of`), with the fields that the cache adds
+            (`cache.ORIGIN`).
         floor: one row per seed and condition: accuracy of scikit-learn's logistic regression.
         fingerprints: the fingerprint of every arm.
     """
 
-    trials: pd.DataFrame
-    rows: list[Row]
+    runs: list[Row]
     floor: pd.DataFrame
     fingerprints: Mapping[str, Fingerprint]
 
@@ -37,71 +41,100 @@ def run(
     preset: Preset,
     *,
     arms: Sequence[str] = (),
-    settings: pd.DataFrame | None = None,
+    settings: Chosen | None = None,
     with_floor: bool = True,
     stamp: Mapping[str, str] | None = None,
     **how: object,
 ) -> Outcome:
-    """Tune every arm, run the final seeds, and return the results.
+    """Search the settings of every arm on every final seed, and return all trials' scores.
 
-    Every new final run is stamped with the digest of what defines its test. If the test changes
-    later, the run keeps the old stamp.
+    Every new run is stamped with the digest of what defines its test. If the test changes later,
+    the run keeps the old stamp.
 
     Args:
         study: the study to run.
         preset: its sizes.
-        arms: names of the arms to run; empty for all of the preset's.
-        settings: trials of another preset; the final runs use the settings chosen there. By
-            default, each arm uses the settings chosen in its own trials.
+        arms: names of the arms to run, with their parents among them or among `settings`; empty
+            for all of the preset's.
+        settings: chosen settings. If the preset takes its settings from another one, they replace
+            the search; otherwise they are those of the parents of `arms`.
         with_floor: whether to fit logistic regression too.
         stamp: fields added to every new row.
         how: device, engine, jobs and progress of `cache.map_runs`.
 
     Raises:
         OSError: the cache cannot be written; checked first.
-        ValueError: the settings lack an arm or a condition; checked first.
     """
     cache.folder_of(study)
+    mine = [arm for arm in study.arms_of(preset) if not arms or arm.name in arms]
     places = [
         (arm, condition)
         for condition in study.conditions_of(preset)
         for arm in study.arms_in(condition, preset)
-        if not arms or arm.name in arms
+        if arm in mine
     ]
-    if settings is not None:
-        for arm, condition in places:
-            search.settings_of(settings, arm.name, condition.name)
-    mine = [arm for arm in study.arms_of(preset) if not arms or arm.name in arms]
     prints = {arm.name: fingerprints.fingerprint(study, arm) for arm in mine}
+    stamps = {"test": fingerprints.test_digest(study, preset), **(stamp or {})}
 
-    def run_all(runs: Sequence[Run], **stamps: str) -> list[Row]:
-        stamps |= stamp or {}
+    def run_all(runs: Sequence[Run]) -> list[Row]:
         return cache.map_runs(study, runs, fingerprints=prints, stamp=stamps, **how)
 
-    trials = search.tune(study, places, preset, run_all)
-    chosen = trials if settings is None else settings
-    final = [
-        Run(
-            arm,
-            condition,
-            tuple(search.settings_of(chosen, arm.name, condition.name).items()),
-            seed,
-            preset,
-            "final",
-            fold=(index, preset.seeds),
+    known = settings or {}
+    asked = [(arm, where, seed) for arm, where in places for seed in study.seeds(preset.at(where))]
+    if preset.settings_from is None:
+        rows = _searched(study, preset, asked, known, run_all)
+    else:
+        if not all((arm.name, where.name, seed) in known for arm, where, seed in asked):
+            first = study.seeds(preset)[0]
+            one = [(arm, where, first) for arm, where in places]
+            found = chosen(_searched(study, preset, one, {}, run_all))
+            known = {
+                (arm.name, where.name, seed): found[arm.name, where.name, first]
+                for arm, where, seed in asked
+            }
+        rows = run_all(
+            [
+                Run(arm, where, seed, preset.at(where), (known[arm.name, where.name, seed],))
+                for arm, where, seed in asked
+            ]
         )
-        for arm, condition in places
-        for index, seed in enumerate(study.seeds(preset))
-    ]
-    rows = run_all(final, test=fingerprints.test_digest(study, preset))
     lines = floor(study, preset) if with_floor else pd.DataFrame()
-    return Outcome(trials, rows, lines, prints)
+    return Outcome(rows, lines, prints)
+
+
+def chosen(runs: Iterable[Row]) -> dict[tuple[str, str, int], Settings]:
+    """Return the settings that each run's search chose."""
+    return {(row["arm"], row["condition"], row["seed"]): best_settings(row) for row in runs}
 
 
 def count_runs(study: Study, preset: Preset) -> int:
-    """Return the number of runs of a study at a preset."""
+    """Return the number of runs of a study at a preset, without a search on the first seed."""
     return sum(
-        len(search.trials_of(study, arm, preset.trials)) * preset.tuning_seeds + preset.seeds
+        len(study.arms_in(condition, preset)) * preset.at(condition).seeds
         for condition in study.conditions_of(preset)
-        for arm in study.arms_in(condition, preset)
     )
+
+
+def _searched(
+    study: Study,
+    preset: Preset,
+    asked: Sequence[tuple[Arm, Condition, int]],
+    known: Chosen,
+    run_all: Callable[[Sequence[Run]], list[Row]],
+) -> list[Row]:
+    """Return the row of every search; ablations follow their parents, whose settings they take."""
+    rows: dict[tuple[str, str, int], Row] = {}
+    for ablations in (False, True):
+        found = {**known, **chosen(rows.values())}
+        runs = []
+        for arm, where, seed in asked:
+            if bool(arm.parent) != ablations:
+                continue
+            if ablations:
+                trials = search.around(found[arm.parent, where.name, seed])
+            else:
+                trials = search.trials_of(study, arm, seed, preset.at(where).trials)
+            runs.append(Run(arm, where, seed, preset.at(where), tuple(trials)))
+        for row in run_all(runs):
+            rows[row["arm"], row["condition"], row["seed"]] = row
+    return [rows[arm.name, where.name, seed] for arm, where, seed in asked]

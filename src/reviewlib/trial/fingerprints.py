@@ -6,25 +6,26 @@ import contextlib
 import json
 import platform
 from dataclasses import replace
+from itertools import chain
 
 import torch
 
 from reviewlib import data, papers, sources, storage
 from reviewlib.storage import digest
-from reviewlib.trial.arms import Arm
-from reviewlib.trial.runs import Fingerprint, Run, one_thread, stacks, trained
+from reviewlib.trial.arms import Arm, Fingerprint
+from reviewlib.trial.runs import Run, fold_of, one_thread, tasks, trained
 from reviewlib.trial.study import Preset, Study
 
-# The sizes of the tiny runs, whose losses and scores make a fingerprint.
-TINY = Preset("fingerprint", "fashion-mnist-subset", 14, 400, 200, 50, 20, 1, 1, 1)
+# The sizes of the tiny runs, whose losses and scores make a fingerprint. Their test fold lies in the
+# validation pool of the full data set.
+TINY = Preset("fingerprint", "fashion-mnist-subset", 14, 400, 200, 50, 20, 2, 1, 10)
 
 
 def test_digest(study: Study, preset: Preset) -> str:
     """Return the digest of what defines the test, which is stamped on every new final run.
 
-    It covers the primary claims and the controls, their arms, ranges and conditions, the sizes and
-    the folds; also the number of hyperparameters, since all share one sequence of points. It does
-    not cover texts, nor exploratory claims and their arms.
+    It covers the primary claims and the controls, their arms, ranges and conditions, the sizes, the
+    pools and the folds. It does not cover texts, nor exploratory claims and their arms.
     """
     claims = (*study.primary, *study.controls)
     terms = [term for claim in claims for term in (*claim.contrast, *claim.control)]
@@ -36,10 +37,10 @@ def test_digest(study: Study, preset: Preset) -> str:
             "claims": claims,
             "arms": arms,
             "conditions": [where for where in study.conditions if where.name in places],
-            "ranges": [each if each.name in searched else "" for each in study.hyperparameters],
+            "ranges": [each for each in study.hyperparameters if each.name in searched],
             "sizes": replace(preset, conditions=(), arms=()),
             "results_version": study.results_version,
-            "folds": data.FOLD_SEED,
+            "images": [data.POOLS, data.FOLD_SEED],
         }
     )
 
@@ -66,41 +67,41 @@ def fingerprint(study: Study, arm: Arm) -> Fingerprint:
 def replay(study: Study, arm: Arm) -> Fingerprint:
     """Return the losses of the last training and the scores of tiny runs, for each condition.
 
-    The scores begin with the accuracies on the way, so other steps of evaluation show.
+    The scores begin with the accuracies on the way, so other steps of evaluation show, and end with
+    the loss on the run's test fold, so other folds show.
 
-    Each condition has two runs on two seeds: with every hyperparameter at the middle of its range,
-    and at a quarter. They are tuning runs, so a stack with different settings is covered. Final
-    runs share their settings and so use torch's own optimizer; tests compare the two paths. All
-    runs are on the CPU, with images from the shipped subset.
+    Each condition has one run with two trials: every hyperparameter at the middle of its range, and
+    at a quarter. So a stack with different settings is covered. All runs are on the CPU, with
+    images from the shipped subset.
     """
-    searched = [each for each in study.hyperparameters if each.name in arm.search]
+    searched = [each for each in study.hyperparameters if each.name in _searched_by(study, arm)]
+    trials = tuple({each.name: each.at(u) for each in searched} for u in (0.5, 0.25))
+    seed = study.seeds(TINY)[0]
     tiny = [
-        Run(
-            arm,
-            condition,
-            tuple((each.name, each.at(u)) for each in searched),
-            seed,
-            TINY,
-            "tuning",
-        )
+        Run(arm, condition, seed, TINY, trials)
         for condition in study.conditions
         if arm in study.arms_in(condition)
-        for seed, u in enumerate((0.5, 0.25))
     ]
     prints: Fingerprint = {run.condition.name: {"losses": [], "scores": []} for run in tiny}
-    development = data.load(TINY.data).development
+    dataset = data.load(TINY.data)
     with one_thread():
-        for stack in stacks(tiny):
-            together = [tiny[index] for index in stack]
-            for run, ends, sample in trained(study, together, development):
-                own = prints[run.condition.name]
-                for end in ends:
+        for task in tasks(tiny):
+            together = [tiny[index] for index in task]
+            for run, ends, sample in trained(study, together, dataset.development):
+                own, fold = prints[run.condition.name], fold_of(study, seed, TINY, dataset)
+                for end in chain(*ends):
                     own["losses"] += end.losses[: TINY.steps].tolist()
                     own["scores"] += [accuracy for _, accuracy in end.curve]
                     own["scores"] += study.evaluate(end.model, sample.validation).values()
                     if study.inspect is not None:
                         own["scores"] += study.inspect(end.model, sample).values()
+                    own["scores"].append(study.evaluate(end.model, fold)["nll"])
     return {
         condition: {part: [float(f"{value:.6g}") for value in own[part]] for part in own}
         for condition, own in prints.items()
     }
+
+
+def _searched_by(study: Study, arm: Arm) -> tuple[str, ...]:
+    """Return the hyperparameters that an arm's trials differ in; an ablation has its parent's."""
+    return study.arm(arm.parent).search if arm.parent else arm.search

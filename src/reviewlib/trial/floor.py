@@ -7,7 +7,7 @@ import pandas as pd
 
 from reviewlib import data
 from reviewlib.trial.arms import Condition
-from reviewlib.trial.runs import draw
+from reviewlib.trial.runs import draw, fold_of
 from reviewlib.trial.study import Preset, Study
 
 PENALTIES = (1e-3, 1e-2, 1e-1)
@@ -17,33 +17,33 @@ def floor(study: Study, preset: Preset) -> pd.DataFrame:
     """Return the floor's accuracy in every condition and on every final seed.
 
     It uses the training subset, labels and test fold that every arm gets on this seed, and chooses
-    its regularization `C` on the validation subset. Conditions with the same label noise share
-    their floor.
+    its regularization `C` on the validation subset. Conditions with the same label noise and
+    sizes share their floor.
     """
     dataset = data.load(preset.data)
-    conditions = study.conditions_of(preset)
-    by_noise = {
-        noise: [
-            _accuracy(dataset, preset, condition, index, seed)
-            for index, seed in enumerate(study.seeds(preset))
+    known: dict[tuple, list[float]] = {}
+    lines = []
+    for condition in study.conditions_of(preset):
+        sizes = preset.at(condition)
+        seeds = study.seeds(sizes)
+        alike = (condition.label_noise, sizes.train, sizes.validation, len(seeds))
+        if alike not in known:
+            known[alike] = [_accuracy(study, dataset, sizes, condition, seed) for seed in seeds]
+        lines += [
+            {"condition": condition.name, "seed": seed, "accuracy": accuracy}
+            for seed, accuracy in zip(seeds, known[alike], strict=True)
         ]
-        for noise, condition in {where.label_noise: where for where in conditions}.items()
-    }
-    return pd.DataFrame(
-        {"condition": condition.name, "seed": seed, "accuracy": accuracy}
-        for condition in conditions
-        for seed, accuracy in zip(study.seeds(preset), by_noise[condition.label_noise], strict=True)
-    )
+    return pd.DataFrame(lines)
 
 
 def _accuracy(
-    dataset: data.Dataset, preset: Preset, condition: Condition, index: int, seed: int
+    study: Study, dataset: data.Dataset, preset: Preset, condition: Condition, seed: int
 ) -> float:
-    """Return the floor's accuracy on one seed's fold of the test set."""
+    """Return the floor's accuracy on one seed's fold of the test pool."""
     from sklearn.linear_model import LogisticRegression
 
     sample = draw(dataset.development, preset, condition, seed)
-    test = data.shrink(data.fold(dataset.test, index, preset.seeds), preset.image_size)
+    test = fold_of(study, seed, preset, dataset)
     fits = [
         LogisticRegression(C=c, max_iter=100, tol=1e-3).fit(*_flat(sample.train)) for c in PENALTIES
     ]

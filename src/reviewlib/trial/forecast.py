@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from reviewlib.trial import search
 from reviewlib.trial.arms import Arm, Condition
-from reviewlib.trial.runs import Run, perform, stacks
+from reviewlib.trial.runs import Run, perform
 from reviewlib.trial.scores import Row
 from reviewlib.trial.study import Preset, Study
 
@@ -18,7 +18,7 @@ MORE_STEPS = 50
 
 
 class Cost(NamedTuple):
-    """Seconds of a run at the sizes of `quick`: before the first step, and per step."""
+    """Seconds of a trial at the sizes of `quick`: before the first step, and per step."""
 
     start: float
     step: float
@@ -39,10 +39,11 @@ def lines(study: Study, device: str = "cpu") -> Iterator[str]:
             more = _seconds(_rows(study, arm, condition, longer, device)) - took
             step = max(more, 0) / (longer.steps - quick.steps)
             costs[arm.name, condition.name] = Cost(max(took - step * quick.steps, 0), step)
-            scores = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
-            diverged = sum(row["diverged_at"] is not None for row in rows)
+            (row,) = rows
+            scores = ", ".join(f"{each:.3f}" for each in row["scores"]["validation_accuracy"])
+            diverged = sum(step is not None for step in row["diverged_at"])
             yield (
-                f"{condition.name}, {arm.name}: validation accuracy {scores}; {took:.2f} s a run"
+                f"{condition.name}, {arm.name}: validation accuracy {scores}; {took:.2f} s a trial"
                 + (f"; {diverged} diverged" if diverged else "")
             )
     unit = "CPU-seconds" if device == "cpu" else "seconds on the GPU"
@@ -53,29 +54,32 @@ def lines(study: Study, device: str = "cpu") -> Iterator[str]:
 
 
 def _rows(study: Study, arm: Arm, condition: Condition, preset: Preset, device: str) -> list[Row]:
-    trials = search.trials_of(study, arm, TRIALS)
-    runs = [Run(arm, condition, each, 0, preset, "tuning") for each in trials]
-    return [
-        row
-        for stack in stacks(runs)
-        for row in perform(study, [runs[position] for position in stack], device)
-    ]
+    owner = study.arm(arm.parent) if arm.parent else arm
+    seed = study.seeds(preset)[0]
+    trials = tuple(search.trials_of(study, owner, seed, TRIALS))
+    return perform(study, [Run(arm, condition, seed, preset, trials)], device)
 
 
 def _seconds(rows: list[Row]) -> float:
-    return sum(row["seconds"] for row in rows) / len(rows)
+    return sum(row["seconds"] / len(row["diverged_at"]) for row in rows) / len(rows)
 
 
 def _forecast(
     study: Study, preset: Preset, quick: Preset, costs: dict[tuple[str, str], Cost]
 ) -> float:
     """Return the seconds of a preset; the cost of a step scales with examples and pixels."""
-    size = preset.batch_size / quick.batch_size * (preset.image_size / quick.image_size) ** 2
     total = 0.0
     for condition in study.conditions_of(preset):
+        sizes = preset.at(condition)
+        size = sizes.batch_size / quick.batch_size * (sizes.image_size / quick.image_size) ** 2
         for arm in study.arms_in(condition, preset):
-            trials = len(search.trials_of(study, arm, preset.trials))
+            if preset.settings_from:
+                trials = 1
+            elif arm.parent:
+                trials = len(search.FACTORS)
+            else:
+                trials = sizes.trials if arm.search else 1
             cost = costs[arm.name, condition.name]
-            run = cost.start + cost.step * preset.steps * size
-            total += run * (trials * preset.tuning_seeds + preset.seeds)
+            trial = cost.start + cost.step * sizes.steps * size
+            total += trial * trials * sizes.seeds
     return total

@@ -1,7 +1,7 @@
-"""One run, a pure function of its arguments: its identity, images, training and scores.
+"""One run, a pure function of its arguments: an arm's whole search on one seed.
 
-The arguments identify a run (arm, settings, condition, seed, sizes, data, results_version); time
-and machine do not.
+The arguments identify a run (arm, trials, condition, seed, sizes, data, folds, results_version);
+time and machine do not.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Literal
 
 import torch
 
@@ -20,38 +18,36 @@ from reviewlib.train import Fit
 from reviewlib.trial.arms import Arm, Condition, Fingerprint
 from reviewlib.trial.inputs import Inputs, Sample
 from reviewlib.trial.procedures import Procedure, complete
-from reviewlib.trial.scores import Row, means, row_of
+from reviewlib.trial.scores import Row, row_of
+from reviewlib.trial.search import Settings, own_seed
 from reviewlib.trial.study import Preset, Study
 
-# The seeds of initializations and batch orders of two search seeds are this far apart.
-STREAMS_APART = 10**9
+Fits = list[Fit]  # the last fits of a trial: one, or one per replicate
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run to do: one arm with its settings, in one condition, on one seed.
+    """A run to do: one arm in one condition on one final seed, with all settings that it tries.
 
     Attributes:
-        phase: "tuning" is scored on validation images, "final" on the seed's test fold.
-        fold: (index, number of folds) of the test set; only in the final phase.
+        preset: the sizes in the condition.
+        trials: the searched settings of each trial.
     """
 
     arm: Arm
     condition: Condition
-    settings: tuple[tuple[str, float], ...]
     seed: int
     preset: Preset
-    phase: Literal["tuning", "final"]
-    fold: tuple[int, int] | None = None
+    trials: tuple[Settings, ...]
 
-    def all_settings(self) -> dict[str, float]:
-        """Return the settings that the arm and the condition fix, and those from the search."""
-        return {**self.condition.fixed, **self.arm.fixed, **dict(self.settings)}
+    @property
+    def fixed(self) -> Settings:
+        """The settings that condition and arm fix."""
+        return {**self.condition.fixed, **self.arm.fixed}
 
-    def procedure(self, study: Study, sample: Sample) -> Procedure:
-        """Return the run's procedure, not yet started (see `procedures.complete`)."""
-        seed = self.seed + self.arm.search_seed * STREAMS_APART
-        settings = self.all_settings()
+    def procedure(self, study: Study, sample: Sample, trial: int) -> Procedure:
+        """Return a trial's procedure, not yet started (see `procedures.complete`)."""
+        seed, settings = own_seed(self.arm, self.seed), self.fixed | self.trials[trial]
         known = study.settings
         inputs = Inputs(
             self.arm, self.condition, self.preset, settings, sample, seed, study.net, known
@@ -78,7 +74,7 @@ class Run:
                     self.arm.train_fraction,
                     self.arm.search_seed,
                 ],
-                "settings": sorted(self.all_settings().items()),
+                "settings": [self.fixed, self.trials],
                 "condition": [self.condition.label_noise, self.condition.step_multiple],
                 "seed": self.seed,
                 "sizes": [
@@ -88,7 +84,8 @@ class Run:
                     self.preset.batch_size,
                     self.preset.steps,
                 ],
-                "phase": [self.phase, self.fold, data.FOLD_SEED],
+                "tries": self.preset.tries,
+                "folds": [self.preset.seeds, data.FOLD_SEED],
                 "stack": [self.arm.stochastic, self.condition.stack, self.condition.ragged],
             }
         )
@@ -122,76 +119,83 @@ def draw(
     return Sample(training, validation, classes)
 
 
-def stacks(runs: Sequence[Run]) -> list[list[int]]:
-    """Return the stacks, each as the positions of the runs that are trained together.
+def tasks(runs: Sequence[Run]) -> list[list[int]]:
+    """Return the tasks, each as the positions of the runs that are carried out together.
 
-    Runs of one arm, condition and phase share a stack, up to the limit of the condition. Conditions
-    with the same `ragged` name join their stacks; runs of a stochastic arm train by themselves.
-    Machine and cache have no influence, so in a study and preset the same runs are always in the
-    same stack.
+    Runs of one arm and condition share a task as long as all their trials fit into one stack; those
+    of a stochastic arm have a task each. Conditions with the same `ragged` name join their tasks.
+    Machine and cache have no influence, so in a study and preset the same runs always share a task.
     """
-    together: dict[tuple[str, str, str], dict[str, list[int]]] = {}
+    together: dict[tuple[str, str, int], dict[str, list[int]]] = {}
     for position, run in enumerate(runs):
-        where = run.condition.ragged or run.condition.name
-        batch = together.setdefault((run.arm.name, where, run.phase), {})
-        batch.setdefault(run.condition.name, []).append(position)
+        ragged = "" if run.arm.stochastic else run.condition.ragged
+        where = ragged or run.condition.name
+        places = together.setdefault((run.arm.name, where, len(run.trials)), {})
+        places.setdefault(run.condition.name, []).append(position)
     composed = []
-    for batch in together.values():
-        side_by_side = list(zip(*batch.values(), strict=True))  # one run of every condition
-        run = runs[side_by_side[0][0]]
-        if run.arm.stochastic:
-            composed += [[position] for positions in batch.values() for position in positions]
-            continue
-        for i in range(0, len(side_by_side), run.condition.stack):
-            composed.append(list(chain.from_iterable(side_by_side[i : i + run.condition.stack])))
+    for (*_, trials), places in together.items():
+        by_seed = list(zip(*places.values(), strict=True))  # one run of every condition
+        run = runs[by_seed[0][0]]
+        seeds = 1 if run.arm.stochastic else max(1, run.condition.stack // trials)
+        for start in range(0, len(by_seed), seeds):
+            composed.append([place for one in by_seed[start : start + seeds] for place in one])
     return composed
 
 
 def trained(
     study: Study, runs: Sequence[Run], development: data.Development
-) -> list[tuple[Run, list[Fit], Sample]]:
-    """Train the runs of one stack to their ends; `development` has no test data."""
+) -> list[tuple[Run, list[Fits], Sample]]:
+    """Train all trials of the runs of one task; `development` has no test data.
+
+    Returns:
+        Each run with the last fits of each of its trials, and its images.
+    """
     samples = [
         draw(development, run.preset, run.condition, run.seed, run.arm.train_fraction)
         for run in runs
     ]
-    procedures = [run.procedure(study, sample) for run, sample in zip(runs, samples, strict=True)]
-    return list(zip(runs, complete(procedures), samples, strict=True))
+    seeds = len({run.seed for run in runs})
+    conditions = len(runs) // seeds
+    # seed by seed, trial by trial, and one run of every condition
+    asked = [
+        (run, trial)
+        for seed in range(seeds)
+        for trial in range(len(runs[0].trials))
+        for run in range(seed * conditions, (seed + 1) * conditions)
+    ]
+    ends: list[list[Fits]] = [[] for _ in runs]
+    size = runs[0].condition.stack * conditions
+    for start in range(0, len(asked), size):
+        part = asked[start : start + size]
+        procedures = [runs[run].procedure(study, samples[run], trial) for run, trial in part]
+        for (run, _), last in zip(part, complete(procedures), strict=True):
+            ends[run].append(last)
+    return list(zip(runs, ends, samples, strict=True))
 
 
 def perform(study: Study, runs: Sequence[Run], device: str = "cpu") -> list[Row]:
-    """Train and score the runs of one stack, on one thread; a diverged run gets chance scores.
+    """Train and score the runs of one task, on one thread; a diverged trial gets chance scores.
+
+    The settings are ranked by validation alone; test images are read after all training.
 
     Args:
         study: the study that the runs belong to.
-        runs: one of the `stacks`.
+        runs: one of the `tasks`.
         device: the device to train on.
     """
     dataset = data.load(runs[0].preset.data, device)
     with one_thread():
-        if runs[0].phase == "tuning":
-            return _tuning_rows(study, runs, dataset.development)
-        return _final_rows(study, runs, dataset)
+        return [
+            row_of(study, run, trials, sample, fold_of(study, run.seed, run.preset, dataset))
+            for run, trials, sample in trained(study, runs, dataset.development)
+        ]
 
 
-def _tuning_rows(study: Study, runs: Sequence[Run], development: data.Development) -> list[Row]:
-    """Train and score on validation images; `development` has no test images."""
-    return [
-        row_of(study, run, ends, sample, sample.validation)
-        for run, ends, sample in trained(study, runs, development)
-    ]
-
-
-def _final_rows(study: Study, runs: Sequence[Run], dataset: data.Dataset) -> list[Row]:
-    """Train, score every run on its seed's fold of the test set, and inspect its model."""
-    rows = []
-    for run, ends, sample in trained(study, runs, dataset.development):
-        fold = data.shrink(data.fold(dataset.test, *run.fold), run.preset.image_size)
-        row = row_of(study, run, ends, sample, fold)
-        if study.inspect is not None and row["diverged_at"] is None:
-            row |= means([study.inspect(end.model, sample) for end in ends])
-        rows.append(row)
-    return rows
+def fold_of(study: Study, seed: int, preset: Preset, dataset: data.Dataset) -> data.Split:
+    """Return the test images of a final seed, which no other seed of the study has."""
+    seeds = study.seeds(preset)
+    part = data.fold(dataset.test, seeds.index(seed), len(seeds), version=study.results_version)
+    return data.shrink(part, preset.image_size)
 
 
 @contextlib.contextmanager

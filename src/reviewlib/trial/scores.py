@@ -1,4 +1,4 @@
-"""The scores of a finished run, as one row of a record."""
+"""The row of a finished run: the scores of all its trials, and more of the best of them."""
 
 from __future__ import annotations
 
@@ -6,49 +6,143 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
 from reviewlib import data
 from reviewlib.train import Fit
 from reviewlib.trial.inputs import Sample
+from reviewlib.trial.search import ranking, weights
 from reviewlib.trial.study import Study
 
 if TYPE_CHECKING:
     from reviewlib.trial.runs import Run
 
 Row = dict[str, Any]
+# How often a test image is classified correctly, in steps of a fifteenth: one hex digit an image.
+SHADES = 15
 
 
-def row_of(study: Study, run: Run, ends: Sequence[Fit], sample: Sample, split: data.Split) -> Row:
-    """Return the run's row; scores and passes are means over its replicates, seconds the sum."""
-    diverged = [end.diverged_at for end in ends if end.diverged_at is not None]
-    peaks = [end.peak_bytes for end in ends if end.peak_bytes is not None]
+def row_of(
+    study: Study, run: Run, trials: Sequence[Sequence[Fit]], sample: Sample, fold: data.Split
+) -> Row:
+    """Return the row of a run; every number is a mean over replicates.
+
+    Args:
+        study: the study of the run.
+        run: the run.
+        trials: the last fits of each trial.
+        sample: the images that the run trained and was tuned on.
+        fold: the test images of the seed.
+
+    Returns:
+        arm, condition, seed, fixed (settings), settings (of the trials, by name), scores (of the
+        trials, by metric; those on the validation images are called validation_*), diverged_at (of
+        the trials), best (scores that are taken of the best trial only), curve (of the best trial),
+        passes (of a trial), seconds (of all), peak_bytes, correct (see `correctness`).
+    """
+    scores = [_scores(study, ends, sample, fold) for ends in trials]
+    diverged = [_diverged_at(ends) for ends in trials]
+    table = {name: [_short(score[name]) for score in scores] for name in _shared(scores)}
+    order = ranking(table["validation_accuracy"], table["validation_nll"])
+    best = trials[order[0]]
+    peaks = [end.peak_bytes for ends in trials for end in ends if end.peak_bytes is not None]
+    passes = [sum(end.passes for end in ends) / len(ends) for ends in trials]
     return {
         "arm": run.arm.name,
         "condition": run.condition.name,
         "seed": run.seed,
-        "settings": run.all_settings(),
-        **means([_scores(study, end, sample, split) for end in ends]),
-        "diverged_at": min(diverged, default=None),
-        "passes": round(sum(end.passes for end in ends) / len(ends)),
-        "seconds": round(sum(end.seconds for end in ends), 3),
-        "peak_bytes": max(peaks, default=None),
+        "fixed": run.fixed,
+        "settings": {name: [each[name] for each in run.trials] for name in run.trials[0]},
+        "scores": table,
+        "diverged_at": diverged,
+        "best": _of_best(study, best, sample),
         "curve": [
             [points[0][0], round(sum(value for _, value in points) / len(points), 4)]
-            for points in zip(*(end.curve for end in ends), strict=False)
+            for points in zip(*(end.curve for end in best), strict=False)
         ],
+        "passes": round(sum(passes) / len(passes)),
+        "seconds": round(sum(end.seconds for ends in trials for end in ends), 3),
+        "peak_bytes": max(peaks, default=None),
+        "correct": correctness([trials[place] for place in order], run.preset.tries, fold),
     }
 
 
-def _scores(study: Study, end: Fit, sample: Sample, split: data.Split) -> Mapping[str, float]:
-    if end.diverged_at is None:
-        scores = study.evaluate(end.model, split)
-        if end.best is not None:
-            early = study.evaluate(end.best, split)
-            scores |= {f"early_{metric}": value for metric, value in early.items()}
-        scores["train_accuracy"] = study.evaluate(end.model, sample.train)["accuracy"]
-        return scores
-    chance = {"accuracy": 1 / sample.classes, "nll": math.log(sample.classes)}
-    early = {f"early_{metric}": value for metric, value in chance.items()}
-    return chance | early | {"train_accuracy": chance["accuracy"]}
+def correctness(ranked: Sequence[Sequence[Fit]], tries: int, fold: data.Split) -> str:
+    """Return how often each image of a fold is classified correctly, as one hex digit an image.
+
+    It is the expected correctness, in [0, 1], of the best of k tries, in steps of 1/15. `shades`
+    reads it.
+
+    Args:
+        ranked: the last fits of each trial, the best first.
+        tries: k.
+        fold: the images.
+    """
+    shares = weights(len(ranked), tries)
+    mean = sum(
+        share * sum(_right(end, fold) for end in ends) / len(ends)
+        for share, ends in zip(shares, ranked, strict=True)
+        if share > 0
+    )
+    return "".join(f"{round(value):x}" for value in (SHADES * mean).tolist())
+
+
+def shades(correct: str) -> NDArray:
+    """Return the expected correctness of each image, in [0, 1], from its hex digits."""
+    return np.array([int(digit, 16) for digit in correct]) / SHADES
+
+
+@torch.no_grad()
+def _right(end: Fit, fold: data.Split) -> torch.Tensor:
+    """Return which images a model classifies correctly; a diverged one is right at chance."""
+    if end.diverged_at is not None:
+        return torch.full((len(fold),), 1 / (int(fold.labels.max()) + 1))
+    end.model.eval()
+    return (end.model(fold.pixels()).argmax(-1) == fold.labels).float().cpu()
+
+
+def _scores(
+    study: Study, ends: Sequence[Fit], sample: Sample, fold: data.Split
+) -> Mapping[str, float]:
+    """Return a trial's scores on the validation images and on the fold."""
+    if _diverged_at(ends) is not None:
+        chance = {"accuracy": 1 / sample.classes, "nll": math.log(sample.classes)}
+        validation = {f"validation_{metric}": value for metric, value in chance.items()}
+        return validation | chance | {"early_accuracy": chance["accuracy"]}
+    validation = means([study.evaluate(end.model, sample.validation) for end in ends])
+    scores = {f"validation_{metric}": validation[metric] for metric in ("accuracy", "nll")}
+    scores |= means([study.evaluate(end.model, fold) for end in ends])
+    if all(end.best is not None for end in ends):
+        early = means([study.evaluate(end.best, fold) for end in ends])
+        scores["early_accuracy"] = early["accuracy"]
+    return scores
+
+
+def _of_best(study: Study, ends: Sequence[Fit], sample: Sample) -> Row:
+    """Return the accuracy on the training images and the study's own inspections."""
+    if _diverged_at(ends) is not None:
+        return {"train_accuracy": 1 / sample.classes}
+    found = [
+        {"train_accuracy": study.evaluate(end.model, sample.train)["accuracy"]}
+        | (study.inspect(end.model, sample) if study.inspect else {})
+        for end in ends
+    ]
+    return means(found)
+
+
+def _diverged_at(ends: Sequence[Fit]) -> int | None:
+    return min((end.diverged_at for end in ends if end.diverged_at is not None), default=None)
+
+
+def _shared(scores: Sequence[Mapping[str, float]]) -> list[str]:
+    """Return the metrics that all trials have, in order."""
+    return [name for name in scores[0] if all(name in score for score in scores)]
+
+
+def _short(value: float) -> float:
+    return round(value, 5)
 
 
 def means(scores: Sequence[Mapping[str, float]]) -> Row:

@@ -1,134 +1,118 @@
-"""Equal-budget search: every arm gets the same number of trials, from one quasi-random sequence."""
+"""A search for every seed: which settings an arm tries, and what one search is worth on average.
+
+Every trained model is scored on the seed's test fold, and only validation ranks the trials. A run's
+result is the expected score of the best of k tries, averaged over all choices of k of its T trials
+(Dodge et al., EMNLP 2019, ask for this curve on validation images).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
-import pandas as pd
-from scipy.stats import qmc
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from reviewlib.trial.arms import Arm, Condition, Hyperparameter
-from reviewlib.trial.runs import Row, Run
-from reviewlib.trial.study import Preset, Study
+from reviewlib import data
+from reviewlib.trial.arms import Arm, Hyperparameter
+from reviewlib.trial.study import Study
 
-# The first tuning seed; final seeds are smaller, so the two never overlap.
-FIRST_TUNING_SEED = 1_000_000
-# The outer tenths of a range count as its edges.
-EDGE = 0.1
-SOBOL_SEED = 20201
-
-RunAll = Callable[[Sequence[Run]], list[Row]]
-Settings = tuple[tuple[str, float], ...]
+Settings = dict[str, float]
+# The seeds of searches, initializations and batch orders of two search seeds are this far apart.
+STREAMS_APART = 10**9
+# An ablation tries its parent's learning rate times each of these.
+FACTORS = (0.5, 1.0, 2.0)
 
 
-def sequence(study: Study, trials: int, search_seed: int = 0) -> list[dict[str, float]]:
-    """Return the study's search sequence: points of a scrambled Sobol sequence over all ranges.
+def own_seed(arm: Arm, seed: int) -> int:
+    """Return the seed of an arm's search, initializations and batch orders; its images' is `seed`.
 
-    Each arm reads its own hyperparameters from every point and ignores the others, so a method
-    tunes an additional hyperparameter within the same number of trials. The first point of search
-    seed 0 is the middle of every range; other search seeds (A/A controls) share no point with it.
+    They differ only for an A/A control, which repeats the baseline on the same images.
     """
-    searched = study.hyperparameters
-    points = [[0.5] * len(searched)] if search_seed == 0 else []
-    sobol = qmc.Sobol(len(searched), scramble=True, rng=SOBOL_SEED + search_seed)
-    points += sobol.random_base2((max(trials - len(points), 1) - 1).bit_length()).tolist()
+    return seed + arm.search_seed * STREAMS_APART
+
+
+def positions(name: str, seed: int, trials: int) -> list[float]:
+    """Return a hyperparameter's positions in its range, in [0, 1]: one in each of T equal strata.
+
+    The outer points lie at the ends of the range; a single trial lies in the middle. The draw
+    depends on the seed and the name only, so another hyperparameter changes nothing.
+    """
+    if trials == 1:
+        return [0.5]
+    stream = data.stream(seed, "search", name)
+    strata = torch.randperm(trials, generator=stream).tolist()
+    within = torch.rand(trials, generator=stream, dtype=torch.float64).tolist()
+    ends = {0: 0.0, trials - 1: 1.0}
     return [
-        {each.name: each.at(u) for each, u in zip(searched, point, strict=True)}
-        for point in points[:trials]
+        ends.get(stratum, (stratum + share) / trials)
+        for stratum, share in zip(strata, within, strict=True)
     ]
 
 
-def trials_of(study: Study, arm: Arm, trials: int) -> list[Settings]:
-    """Return the arm's trials: its hyperparameters in each point of the study's sequence.
+def points(searched: Iterable[Hyperparameter], seed: int, trials: int) -> list[Settings]:
+    """Return the settings of T trials; arms that share a hyperparameter share its values."""
+    columns = {
+        each.name: [each.at(u) for u in positions(each.name, seed, trials)] for each in searched
+    }
+    return [{name: values[trial] for name, values in columns.items()} for trial in range(trials)]
 
-    An arm that searches nothing has one trial.
-    """
-    points = sequence(study, trials if arm.search else 1, arm.search_seed)
-    return [tuple((name, point[name]) for name in arm.search) for point in points]
+
+def trials_of(study: Study, arm: Arm, seed: int, trials: int) -> list[Settings]:
+    """Return the settings that an arm tries on a seed; an arm that searches nothing has one."""
+    searched = [each for each in study.hyperparameters if each.name in arm.search]
+    return points(searched, own_seed(arm, seed), trials) if searched else [{}]
 
 
-def tune(
-    study: Study, places: Sequence[tuple[Arm, Condition]], preset: Preset, run_all: RunAll
-) -> pd.DataFrame:
-    """Run every trial on the tuning seeds and return one row per trial.
+def around(settings: Settings) -> list[Settings]:
+    """Return an ablation's trials: its parent's settings, with other learning rates too."""
+    if "lr" not in settings:
+        return [dict(settings)]
+    return [settings | {"lr": float(f"{settings['lr'] * factor:.4g}")} for factor in FACTORS]
 
-    Runs of the tuning phase are scored on validation images and get no test images.
+
+def ranking(accuracy: Sequence[float], nll: Sequence[float]) -> NDArray:
+    """Return the trials' positions, the best first.
 
     Args:
-        study: the study to tune.
-        places: the arms, each in a condition.
-        preset: the sizes.
-        run_all: carries out runs and returns their rows, in order.
-
-    Returns:
-        arm, condition, trial, settings, accuracy (mean validation accuracy over the tuning seeds),
-        accuracies, diverged (number of runs), seconds, chosen, edges (hyperparameters whose chosen
-        value lies at an edge of its range).
+        accuracy: validation accuracy of each trial, (T,); higher is better.
+        nll: validation loss, which decides between equal accuracies; then the earlier trial does.
     """
-    asked = [
-        (arm, condition, trial, settings)
-        for arm, condition in places
-        for trial, settings in enumerate(trials_of(study, arm, preset.trials))
-    ]
-    seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + preset.tuning_seeds)
-    rows = iter(
-        run_all(
-            [
-                Run(arm, condition, settings, seed, preset, "tuning")
-                for arm, condition, _, settings in asked
-                for seed in seeds
-            ]
-        )
-    )
-    table = []
-    for arm, condition, trial, settings in asked:
-        runs = [next(rows) for _ in seeds]
-        scores = [run["accuracy"] for run in runs]
-        table.append(
-            {
-                "arm": arm.name,
-                "condition": condition.name,
-                "trial": trial,
-                "settings": dict(settings),
-                "accuracy": round(sum(scores) / len(scores), 6),
-                "accuracies": scores,
-                "diverged": sum(run["diverged_at"] is not None for run in runs),
-                "seconds": round(sum(run["seconds"] for run in runs), 3),
-            }
-        )
-    frame = pd.DataFrame(table)
-    best = set(frame.groupby(["condition", "arm"])["accuracy"].idxmax())
-    frame["chosen"] = [index in best for index in frame.index]
-    frame["edges"] = [
-        at_edge(study, settings) if chosen else []
-        for settings, chosen in zip(frame["settings"], frame["chosen"], strict=True)
-    ]
-    return frame
+    return np.lexsort((np.asarray(nll, float), -np.asarray(accuracy, float)))
 
 
-def at_edge(study: Study, settings: dict[str, float]) -> list[str]:
-    """Return the hyperparameters whose value lies in the outer tenth of its range."""
-    return [
-        each.name
-        for each in study.hyperparameters
-        if each.name in settings and not _inside(each, settings[each.name])
-    ]
+def weights(trials: int, tries: int) -> NDArray:
+    """Return the weight of each rank, (T,): how often it is the best of k tries.
 
-
-def _inside(searched: Hyperparameter, value: float) -> bool:
-    return searched.at(EDGE) < value < searched.at(1 - EDGE)
-
-
-def settings_of(trials: pd.DataFrame, arm: str, condition: str) -> dict[str, float]:
-    """Return the settings chosen for an arm in a condition.
-
-    Raises:
-        ValueError: the arm was not tuned there.
+    The trial ranked j-th, from 0, is the best in C(T - 1 - j, k - 1) of the C(T, k) choices. More
+    tries than trials count as all trials.
     """
-    mine = (trials["arm"] == arm) & (trials["condition"] == condition) & trials["chosen"]
-    if not mine.any():
-        raise ValueError(
-            f"no settings were tuned for arm {arm!r} in condition {condition!r}: run the preset "
-            "that the settings come from first"
-        )
-    return dict(trials.loc[mine, "settings"].iloc[0])
+    tries = min(tries, trials)
+    best = [math.comb(trials - 1 - rank, tries - 1) for rank in range(trials)]
+    return np.array(best) / math.comb(trials, tries)
+
+
+def expected(scores: Sequence[float], order: Sequence[int], tries: int) -> float:
+    """Return the expected score of the best of k tries.
+
+    Args:
+        scores: the score of each trial, (T,).
+        order: their `ranking`.
+        tries: k.
+    """
+    values = np.asarray(scores, dtype=float)[np.asarray(order)]
+    share = weights(len(values), tries)
+    used = share > 0  # a score that never counts may be missing
+    return float(values[used] @ share[used])
+
+
+def at_ends(values: Sequence[float], searched: Hyperparameter) -> dict[str, int]:
+    """Return how many of the chosen values lie at the low and at the high end of a range."""
+    low, high = searched.at(0.0), searched.at(1.0)
+    return {"low": sum(v <= low for v in values), "high": sum(v >= high for v in values)}
+
+
+def chosen_at(settings: Mapping[str, float], names: Iterable[str]) -> Settings:
+    """Return the searched part of a run's settings."""
+    return {name: settings[name] for name in names if name in settings}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from reviewlib.storage import meaning
+from reviewlib.storage import meaning, undigested
 from reviewlib.trial.arms import Arm, Condition, Hyperparameter, T, found, names_of
 from reviewlib.trial.claims import Claim
 from reviewlib.trial.controls import control_claim
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from reviewlib.trial.inputs import Inputs, Sample
 
 # The first final seed is `results_version` times this. An author who changes a study after seeing
-# its final seeds raises the version and so gets fresh seeds.
-SEEDS_APART = 1000
+# its final seeds raises the version and so gets fresh seeds, searches and folds.
+SEEDS_APART = 100_000
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,16 @@ class Preset:
         validation: validation images per run.
         batch_size: examples per step.
         steps: optimizer steps, before the multiples of arm and condition.
-        trials: number of settings tried for every arm.
-        tuning_seeds: seeds per trial, used only for tuning.
-        seeds: final seeds, each with its own disjoint fold of the test set.
+        trials: number of settings tried for every arm on every seed.
+        tries: length of the search that is judged: a run's result is the expected score of the best
+            of this many of its trials.
+        seeds: final seeds, each with its own disjoint fold of the test pool.
         conditions: the conditions that it runs, or their names; empty for all.
         arms: the arms that it runs, or their names; empty for all.
-        settings_from: name of the preset whose records give the settings of the final runs; None if
-            this preset's own tuning does.
+        where: by name of a condition, the sizes that differ there (see `at`).
+        settings_from: name of the preset whose records give the settings, seed by seed. While they
+            do not have them all, one search on the first seed gives them. None if every seed is
+            searched.
     """
 
     name: str
@@ -55,16 +58,27 @@ class Preset:
     batch_size: int
     steps: int
     trials: int
-    tuning_seeds: int
+    tries: int
     seeds: int
     conditions: tuple[Condition | str, ...] = ()
     arms: tuple[Arm | str, ...] = ()
+    where: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     settings_from: str | None = None
 
     def __post_init__(self) -> None:
         """Replace conditions and arms by their names."""
         object.__setattr__(self, "conditions", names_of(self.conditions))
         object.__setattr__(self, "arms", names_of(self.arms))
+        if not 1 <= self.tries <= self.trials:
+            raise ValueError(
+                f"preset {self.name} must have 1 to {self.trials} tries, as many as it has trials "
+                f"at most, got {self.tries}"
+            )
+
+    def at(self, condition: Condition | str) -> Preset:
+        """Return the sizes in a condition."""
+        (name,) = names_of((condition,))
+        return replace(self, where={}, **self.where.get(name, {}))
 
     def plain(self) -> dict[str, Any]:
         """Return the fields as JSON types, without those at their default."""
@@ -88,7 +102,10 @@ class Study:
         evaluate: scores a model on a split: (model, split) -> metrics.
         inspect: measures a final model on its own training images: (model, sample) -> metrics.
         not_applicable: core roles without an arm, with the reason.
-        results_version: raised by the author when results should change.
+        results_version: the number of the registration; the author raises it to change the test,
+            which brings new seeds, searches and folds.
+        awaiting: why the chapter waits for new records and shows older ones without verdicts; empty
+            if it does not.
     """
 
     name: str
@@ -104,6 +121,7 @@ class Study:
     inspect: Callable[[nn.Module, Sample], dict[str, float]] | None = None
     not_applicable: Mapping[str, str] = field(default_factory=dict)
     results_version: int = 1
+    awaiting: str = undigested(default="")
 
     def __post_init__(self) -> None:
         """Write a statement for each claim without one; raise ValueError for an unfair study."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from reviewlib.data import Split
+from reviewlib.papers.sam.averaging import Averaged
 from reviewlib.papers.sam.m_sharpness import MSharpSAM
 from reviewlib.papers.sam.placebo import RandomDirection
 from reviewlib.train import Config, sgd_class
@@ -22,41 +23,45 @@ from reviewlib.trial.declare import (
     Training,
     cross_entropy,
     models,
+    sgd,
     standard_controls,
     training,
 )
 
-STACK = 32  # all the trials of an arm and condition, on both tuning seeds
+# Two seeds' searches of 16 trials, and eight of the convolutional nets.
+STACK, CNN_STACK = 32, 8
 CLEAN = Condition("clean", "clean labels", stack=STACK)
 NOISE = Condition("noise", "40% wrong labels", label_noise=0.4, stack=STACK)
-CNN = Condition(
-    "cnn",
-    "CNN, 40% wrong labels",
-    label_noise=0.4,
-    fixed={"channels": 8},
-    step_multiple=0.5,  # a step of this net takes three times as long
-)
+CNN = Condition("cnn", "CNN, clean labels", fixed={"channels": 8}, stack=CNN_STACK)
 
 
 def net(run: Inputs) -> nn.Module:
-    """Return a small convolutional net if the condition fixes channels, else an MLP."""
+    """Return a convolutional net with BatchNorm if the condition fixes channels, else an MLP."""
     if "channels" in run:
-        return models.cnn(run.sample.train, run.sample.classes, run["channels"])
+        return models.batchnorm_cnn(run.sample.train, run.sample.classes, run["channels"])
     return models.mlp(run.sample.train, run.sample.classes)
 
 
-def plain(run: Inputs, *, mirrored: bool = False) -> Iterator[Training]:
+def plain(run: Inputs) -> Iterator[Training]:
     """Train by SGD."""
-    yield training(run, loss=smoothed(run), train=images(run, mirrored))
+    yield training(run, loss=smoothed(run), train=images(run))
 
 
-def with_sam(
-    run: Inputs, *, rho: str = "rho", mirrored: bool = False, **options: Any
-) -> Iterator[Training]:
+def with_sam(run: Inputs, *, rho: str = "rho", **options: Any) -> Iterator[Training]:
     """Train by SAM or a variant of it around the baseline's SGD; `rho` names the radius setting."""
     chunks = run.preset.batch_size // run.get("m", run.preset.batch_size)
     optimizer = partial(perturbed, rho=run[rho], chunks=chunks, **options)
-    yield training(run, loss=smoothed(run), optimizer=optimizer, train=images(run, mirrored))
+    yield training(run, loss=smoothed(run), optimizer=optimizer, train=images(run))
+
+
+def with_average(run: Inputs) -> Iterator[Training]:
+    """Train by SGD and keep a moving average of its weights."""
+    yield training(run, optimizer=partial(averaged, forget=run["forget"]))
+
+
+def averaged(model: nn.Module, config: Config, *, forget: float | Tensor) -> torch.optim.Optimizer:
+    """Return the baseline's SGD, which ends at the average of its weights."""
+    return Averaged(sgd(model, config), forget, config.steps)
 
 
 def smoothed(run: Inputs) -> Loss:
@@ -64,10 +69,10 @@ def smoothed(run: Inputs) -> Loss:
     return partial(cross_entropy, smoothing=run.get("smoothing", 0.0))
 
 
-def images(run: Inputs, mirrored: bool) -> Split:
-    """Return the training images, followed by their mirror images if `mirrored`."""
+def images(run: Inputs) -> Split:
+    """Return the training images; a convolutional net also gets their mirror images."""
     split = run.sample.train
-    if not mirrored:
+    if "channels" not in run:
         return split
     return Split(torch.cat([split.images, split.images.flip(-1)]), split.labels.repeat(2))
 
@@ -102,7 +107,7 @@ def perturbed(
 LR_DECAY = ("lr", "weight_decay")
 MLP, NOISY = (CLEAN, NOISE), (NOISE,)
 
-sgd = Arm("sgd", "SGD", role="baseline", search=LR_DECAY, note="what SAM wraps", train=plain)
+sgd_1x = Arm("sgd", "SGD", role="baseline", search=LR_DECAY, note="what SAM wraps", train=plain)
 sgd_2x = Arm(
     "sgd_2x",
     "SGD, twice the steps",
@@ -129,6 +134,15 @@ smoothing = Arm(
     train=plain,
     conditions=MLP,
 )
+average = Arm(
+    "average",
+    "SGD, averaged weights",
+    role="simple",
+    search=(*LR_DECAY, "forget"),
+    note="a moving average of the weights, no extra pass: the rival that later work names",
+    train=with_average,
+    conditions=MLP,
+)
 random = Arm(
     "random",
     "Random direction",
@@ -139,7 +153,7 @@ random = Arm(
     stochastic=True,
     conditions=MLP,
 )
-CORE = (sgd, sgd_2x, sam, smoothing, random)
+CORE = (sgd_1x, sgd_2x, sam, smoothing, average, random)
 
 smoothing_2x = Arm(
     "smoothing_2x",
@@ -158,24 +172,6 @@ sam_smoothing = Arm(
     search=(*sam.search, "smoothing"),
     note="whether SAM adds to the simple alternative",
     train=with_sam,
-    conditions=NOISY,
-)
-mirror = Arm(
-    "mirror",
-    "SGD + mirrored images",
-    role="combination",
-    search=LR_DECAY,
-    note="augmentation: every training image and its mirror image",
-    train=partial(plain, mirrored=True),
-    conditions=NOISY,
-)
-sam_mirror = Arm(
-    "sam_mirror",
-    "SAM + mirrored images",
-    role="combination",
-    search=sam.search,
-    note="whether SAM adds to augmentation",
-    train=partial(with_sam, mirrored=True),
     conditions=NOISY,
 )
 sgd_wd0 = Arm(
@@ -205,26 +201,20 @@ asam = Arm(
     search=(*LR_DECAY, "rho_adaptive"),
     note="measures the radius in units of each weight; its range is its own",
     train=partial(with_sam, rho="rho_adaptive", adaptive=True),
-    conditions=MLP,
+    conditions=NOISY,
 )
-sam_m25, sam_m10 = (
-    Arm(
-        f"sam_m{m}",
-        f"SAM, m = {m}",
-        role="ablation",
-        search=sam.search,
-        note=note,
-        train=with_sam,
-        fixed={"m": m},
-        conditions=NOISY,
-    )
-    for m, note in (
-        (25, "a perturbation for each quarter of the batch, its radius tuned anew"),
-        (10, "a perturbation for every ten examples, its radius tuned anew"),
-    )
+sam_m25 = Arm(
+    "sam_m25",
+    "SAM, m = 25",
+    role="ablation",
+    search=sam.search,
+    note="a perturbation for each quarter of the batch, its radius tuned anew",
+    train=with_sam,
+    fixed={"m": 25},
+    conditions=NOISY,
 )
 ARMS = (
     *CORE,
-    *(smoothing_2x, sam_smoothing, mirror, sam_mirror, sgd_wd0, sam_wd0, asam, sam_m25, sam_m10),
-    *standard_controls(sgd, MLP),
+    *(smoothing_2x, sam_smoothing, sgd_wd0, sam_wd0, asam, sam_m25),
+    *standard_controls(sgd_1x),
 )
