@@ -91,6 +91,10 @@ class Arm(Operand):
             initializations and batch orders, as an A/A control needs.
         stochastic: whether its training draws random numbers (views, dropout, random directions);
             each of its runs then trains by itself.
+        parent: name of the arm whose settings an ablation takes, seed by seed; it tries them at
+            half, once and twice the learning rate.
+        may_fail: whether it may be as bad as it likes, such as a random mask; another arm of a
+            primary claim must learn more than logistic regression.
         conditions: the conditions it is run in, or their names; empty for all.
     """
 
@@ -106,6 +110,8 @@ class Arm(Operand):
     train_fraction: float = 1.0
     search_seed: int = 0
     stochastic: bool = False
+    parent: str = ""
+    may_fail: bool = False
     conditions: tuple[Condition | str, ...] = ()
 
     def __post_init__(self) -> None:
