@@ -2,12 +2,13 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
 
 from reviewlib.evidence import stats
-from reviewlib.evidence.contrasts import by_seed
+from reviewlib.evidence.contrasts import by_seed, fold_size, images_variance
 from reviewlib.trial.arms import Arm, Condition
 from reviewlib.trial.contrast import two_by_two
 
@@ -208,3 +209,54 @@ def test_the_contrast_rejects_the_logarithm_of_what_is_not_positive(value):
     message = r"accuracy of arm 'old' in 'clean' is not positive on seeds \[1\]"
     with pytest.raises(ValueError, match=message):
         by_seed(records, GAIN, "accuracy", log=True)
+
+
+# The images' own correctness
+
+
+def kept(**arms):
+    """Records with the correctness of four images, seed by seed."""
+    accuracies = {arm: [0.5] * len(seeds) for arm, seeds in arms.items()}
+    records = rows(**accuracies)
+    bits = [
+        None if images is None else np.array(images, np.uint8)
+        for arm in records["arm"].unique()
+        for _ in ("clean", "noise")
+        for images in arms[arm]
+    ]
+    return records.assign(correct=bits)
+
+
+BOTH = kept(
+    new=[[255, 255, 0, 51], [0, 0, 255, 255]],
+    old=[[255, 0, 0, 0], [255, 255, 0, 0]],
+)
+
+
+def test_images_variance_is_that_of_the_paired_correctness_averaged_over_seeds():
+    differences = [[0, 1, 0, 0.2], [-1, -1, 1, 1]]
+    expected = np.mean([np.var(seed, ddof=1) for seed in differences])
+    assert images_variance(BOTH, GAIN) == pytest.approx(expected)
+    assert images_variance(BOTH.iloc[::-1], GAIN) == pytest.approx(expected)
+    halves = [(weight / 2, arm, condition) for weight, arm, condition in GAIN]
+    assert images_variance(BOTH, halves) == pytest.approx(expected / 4)
+    over = (*GAIN, (-1, "new", "noise"), (1, "old", "noise"))
+    assert images_variance(BOTH, over) == 0
+
+
+def test_images_variance_averages_replicates():
+    twice = pd.concat([BOTH, kept(new=[[255, 255, 255, 51], [0, 0, 255, 255]])])
+    expected = np.mean([np.var(seed, ddof=1) for seed in ([0, 1, 0.5, 0.2], [-1, -1, 1, 1])])
+    assert images_variance(twice, GAIN) == pytest.approx(expected)
+
+
+def test_images_variance_is_not_known_where_the_images_were_not_kept():
+    lost = kept(new=[[255, 0, 0, 0], None], old=[[0, 0, 0, 0], [0, 0, 0, 0]])
+    assert math.isnan(images_variance(lost, GAIN))
+    assert math.isnan(images_variance(rows(new=[0.9], old=[0.8]), GAIN))
+    assert images_variance(lost, ((1, "old", "clean"), (-1, "old", "noise"))) == 0
+
+
+def test_the_size_of_a_fold_is_known_if_any_run_kept_its_images():
+    assert fold_size(kept(new=[None, [255, 0, 0]])) == 3
+    assert fold_size(kept(new=[None])) is None and fold_size(rows(new=[0.9])) is None

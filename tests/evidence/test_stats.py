@@ -168,33 +168,60 @@ def test_without_spread_no_loss_begins_at_zero():
 # Seeds to settle
 
 
+def settled(sd, n, level=0.95):
+    return Interval(0.004, 0.004 - 0.03, 0.004 + 0.03, level, n, sd)
+
+
 @pytest.mark.parametrize("level", [0.95, 0.9875])
-@pytest.mark.parametrize("mean", [0.004, 0.009, 0.013, -0.002])
-def test_seeds_to_settle_is_the_fewest_that_do(mean, level):
-    interval = Interval(mean, mean - 0.03, mean + 0.03, level, 5, 0.02)
-    n = stats.seeds_to_settle(interval, (0.0, 0.01))
-    distance = max(abs(mean), abs(mean - 0.01))
-    assert stats.half_width(0.02, n, level) < distance <= stats.half_width(0.02, n - 1, level)
+@pytest.mark.parametrize(("images", "pool"), [(math.nan, 40_000), (0.1, 40_000), (math.nan, None)])
+def test_seeds_to_settle_is_the_fewest_whose_half_width_is_below_half_the_margin(
+    level, images, pool
+):
+    found = stats.seeds_to_settle(settled(0.02, 20, level), 0.01, images, pool)
+    known = 0.0 if math.isnan(images) else images
+
+    def half(n):
+        of_images, of_seed = known / 40_000, 0.02**2 - known / 2_000
+        return scipy.stats.t.ppf((1 + level) / 2, n - 1) * math.sqrt(of_images + of_seed / n)
+
+    assert half(found) < 0.005 <= half(found - 1)
+    assert found > 20
 
 
-def test_a_half_width_of_just_the_distance_does_not_settle():
-    distance = stats.half_width(0.02, 50, 0.95)
-    assert stats.seeds_to_settle(Interval(distance, -1.0, 1.0, 0.95, 5, 0.02), (0.0,)) == 51
+def test_a_half_width_of_just_half_the_margin_does_not_settle():
+    margin = 2 * stats.half_width(0.02, 50, 0.95)
+    assert stats.seeds_to_settle(settled(0.02, 5), margin) == 51
 
 
 def test_seeds_to_settle_can_be_as_few_as_two():
-    assert stats.seeds_to_settle(Interval(5.0, 4.0, 6.0, 0.95, 5, 0.1), (0.0, 1.0)) == 2
+    assert stats.seeds_to_settle(settled(0.01, 5), 1.0) == 2
+    assert stats.seeds_to_settle(settled(0.0, 5), 0.01) == 2
 
 
-@pytest.mark.parametrize("mean", [0.0, 0.01, 0.01 + 1e-9])
-def test_a_mean_on_a_boundary_is_settled_by_the_other_one_alone(mean):
-    interval = Interval(mean, mean - 0.03, mean + 0.03, 0.95, 5, 0.02)
-    assert stats.seeds_to_settle(interval, (0.0, 0.01)) == 18
-    assert stats.seeds_to_settle(interval, (mean,)) is None
+def test_the_images_limit_what_more_seeds_can_do():
+    # All of the variance is that of the images: ten times as many seeds see the same images.
+    images = 0.02**2 * 2_000
+    assert stats.half_width(0.02, 20, 0.95) > 0.005
+    assert stats.seeds_to_settle(settled(0.02, 20), 0.01, images, 40_000) is None
+    limit = stats.half_width(math.sqrt(images * 800 / 40_000), 800, 0.95)
+    for half, answer in ((limit * (1 + 1e-9), 800), (limit, None)):
+        assert stats.seeds_to_settle(settled(0.02, 20), 2 * half, images, 40_000) == answer
 
 
-def test_seeds_to_settle_stops_at_ten_thousand():
-    last = stats.half_width(0.02, 10_000, 0.95)
-    for distance, answer in ((last * (1 + 1e-9), 10_000), (last, None)):
-        interval = Interval(distance, -1.0, 1.0, 0.95, 5, 0.02)
-        assert stats.seeds_to_settle(interval, (0.0,)) == answer
+def test_images_that_vary_more_than_the_seeds_do_leave_nothing_to_the_seed():
+    images = 0.05**2 * 2_000  # an estimate larger than the variance between seeds
+    found = stats.seeds_to_settle(settled(0.02, 20), 0.05, images, 40_000)
+    bound = math.sqrt(images / 40_000)
+    t = scipy.stats.t.ppf(0.975, [found - 1, found - 2])
+    assert t[0] * bound < 0.025 <= t[1] * bound
+
+
+@pytest.mark.parametrize(("pool", "last"), [(40_000, 800), (None, 10_000)])
+def test_seeds_to_settle_stops_at_folds_of_50_images_or_at_ten_thousand(pool, last):
+    limit = 2 * stats.half_width(0.02, last, 0.95)
+    for margin, answer in ((limit * (1 + 1e-9), last), (limit, None)):
+        assert stats.seeds_to_settle(settled(0.02, 5), margin, pool=pool) == answer
+
+
+def test_a_pool_too_small_for_two_folds_settles_nothing():
+    assert stats.seeds_to_settle(settled(0.02, 5), 10.0, pool=99) is None

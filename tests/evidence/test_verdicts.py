@@ -1,15 +1,25 @@
 """The rules of the protocol, row by row, and the way from records to a verdict."""
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
+import toy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reviewlib.evidence import stats, verdicts
+from reviewlib.evidence import contrasts, stats, verdicts
+from reviewlib.evidence.rules import (
+    GAIN_VERDICTS,
+    NO_LOSS_VERDICTS,
+    NOT_LEARNED,
+    rule_for_gain,
+    rule_for_no_loss,
+)
 from reviewlib.evidence.stats import Interval
-from reviewlib.evidence.verdicts import rule_for_gain, rule_for_no_loss
 from reviewlib.trial.claims import Claim
 from reviewlib.trial.contrast import Contrast
 
@@ -73,7 +83,7 @@ def test_every_interval_has_exactly_one_verdict_for_a_gain(bounds):
         "no meaningful gain": lo <= 0 <= hi < M,
         "inconclusive": lo <= 0 and hi >= M,
     }
-    assert tuple(table) == verdicts.GAIN_VERDICTS
+    assert tuple(table) == GAIN_VERDICTS
     assert rule_for_gain(Interval(mean, lo, hi, 0.95, 10, 0.01), M) == only(table)
 
 
@@ -115,7 +125,7 @@ def test_every_pair_of_intervals_has_exactly_one_verdict_for_no_loss(bounds, con
         "contradicted": hi < -M,
         "inconclusive": (lo <= -M <= hi) or (lo > -M and not noticed),
     }
-    assert tuple(table) == verdicts.NO_LOSS_VERDICTS
+    assert tuple(table) == NO_LOSS_VERDICTS
     assert rule_for_no_loss(interval(lo, hi), interval(control[0], control[2]), M) == only(table)
 
 
@@ -132,6 +142,11 @@ def records(gains=GAINS, losses=(0.05, 0.051, 0.049, 0.05, 0.052, 0.048)):
         "new": [a + b for a, b in zip(OLD, gains, strict=True)],
         "weak": [a - b for a, b in zip(OLD, losses, strict=True)],
     }
+    return table(arms)
+
+
+def table(arms):
+    """Rows of arms with one accuracy a seed, in two conditions."""
     return pd.DataFrame(
         [
             {
@@ -149,8 +164,8 @@ def records(gains=GAINS, losses=(0.05, 0.051, 0.049, 0.05, 0.052, 0.048)):
     )
 
 
-def terms(arm):
-    return Contrast(((1, arm, "clean"), (-1, "old", "clean")))
+def terms(arm, where="clean"):
+    return Contrast(((1, arm, where), (-1, "old", where)))
 
 
 def claim(**fields):
@@ -172,13 +187,38 @@ def no_loss(**fields):
     return claim(kind="no loss", control=terms("weak"), **fields)
 
 
+ARMS = (
+    replace(toy.SGD, name="old"),
+    replace(toy.SLOW, name="new"),
+    replace(toy.SLOW, name="weak", role="untuned"),
+)
+NO_FLOOR = pd.DataFrame(columns=["condition", "seed", "accuracy"])
+
+
+def study(*claims, primaries=1, arms=ARMS):
+    """A study with these claims, and others until it has that many primary ones."""
+    others = (claim(name=f"other {place}") for place in range(primaries))
+    missing = primaries - sum(each.primary for each in claims)
+    return toy.study(arms=arms, claims=(*claims, *list(others)[: max(missing, 0)]))
+
+
+def record(rows, floor=NO_FLOOR, best=None):
+    return SimpleNamespace(rows=rows, floor=floor, best=best)
+
+
+def judge(asked, rows, primaries=1, arms=ARMS, **tables):
+    return verdicts.judge(
+        study(asked, primaries=primaries, arms=arms), record(rows, **tables), asked
+    )
+
+
 def same(first, second):
     bounds = [(i.mean, i.lo, i.hi, i.level, i.n, i.sd) for i in (first, second)]
     return bounds[0] == pytest.approx(bounds[1], rel=1e-9)
 
 
 def test_judge_a_gain():
-    verdict = verdicts.judge(claim(), records(), primaries=1)
+    verdict = judge(claim(), records(), primaries=1)
     assert verdict.verdict == "supported" and verdict.claim == claim()
     assert same(verdict.interval, stats.t_interval(GAINS, 0.95))
     assert verdict.values.tolist() == pytest.approx(GAINS)
@@ -200,24 +240,26 @@ def test_judge_a_gain():
 )
 def test_judge_reaches_every_verdict(gain, spread, word):
     gains = [gain + spread * step for step in (-1, 1, -0.5, 0.5, -0.2, 0.2)]
-    verdict = verdicts.judge(claim(), records(gains), 1)
+    verdict = judge(claim(), records(gains), 1)
     assert verdict.verdict == word
     assert (verdict.to_settle is not None) == (word == "inconclusive")
+    assert bool(verdict.settling) == (word == "inconclusive")
     if word == "inconclusive":
-        assert verdict.to_settle == stats.seeds_to_settle(verdict.interval, (0.0, M)) > 6
+        assert verdict.to_settle == stats.seeds_to_settle(verdict.interval, M) > 6
+        assert verdict.settling == f"about {verdict.to_settle} seeds would settle it"
 
 
 @pytest.mark.parametrize(
     ("better", "word", "sign"), [("lower", "supported", 1), ("higher", "contradicted", -1)]
 )
 def test_judge_turns_the_contrast_to_favor_the_claim(better, word, sign):
-    verdict = verdicts.judge(claim(metric="nll", better=better), records(), 1)
+    verdict = judge(claim(metric="nll", better=better), records(), 1)
     assert verdict.verdict == word
     assert verdict.values.tolist() == pytest.approx([sign * gain for gain in GAINS])
 
 
 def test_judge_on_a_log_ratio():
-    verdict = verdicts.judge(claim(scale="log ratio"), records(), 1)
+    verdict = judge(claim(scale="log ratio"), records(), 1)
     ratios = [math.log((a + b) / a) for a, b in zip(OLD, GAINS, strict=True)]
     assert verdict.values.tolist() == pytest.approx(ratios)
 
@@ -225,7 +267,7 @@ def test_judge_on_a_log_ratio():
 @pytest.mark.parametrize(("primaries", "level"), [(1, 0.95), (2, 0.975), (4, 0.9875)])
 def test_primary_claims_share_their_level(primaries, level):
     gains = [0.03, -0.02, 0.01, 0.02, -0.01, 0.0]  # so wide that the level decides what is detected
-    verdict = verdicts.judge(claim(), records(gains), primaries)
+    verdict = judge(claim(), records(gains), primaries)
     assert same(verdict.interval, stats.t_interval(gains, level))
     expected = stats.detectable_gain(verdict.interval.sd, 6, level, M)
     assert verdict.detectable == pytest.approx(expected)
@@ -233,22 +275,22 @@ def test_primary_claims_share_their_level(primaries, level):
 
 @pytest.mark.parametrize("gains", [GAINS, [0.03, -0.02, 0.01, 0.02, -0.01, 0.0]])
 def test_an_exploratory_claim_has_an_interval_and_no_verdict(gains):
-    verdict = verdicts.judge(claim(primary=False), records(gains), primaries=3)
+    verdict = judge(claim(primary=False), records(gains), primaries=3)
     assert verdict.verdict is None and verdict.to_settle is None
     assert same(verdict.interval, stats.t_interval(gains, 0.95))
 
 
 def test_a_claim_out_of_scope_needs_no_records():
     beyond = Claim("big", "It scales.", "Table 9", "out of scope", why="needs ImageNet")
-    verdict = verdicts.judge(beyond, pd.DataFrame(), 1)
+    verdict = judge(beyond, pd.DataFrame(), 1)
     assert verdict.verdict == "out of scope" and verdict.interval is None
 
 
 def test_judge_counts_the_diverged_runs_of_the_contrast():
     rows = records()
     rows.loc[(rows["arm"] == "new") & rows["seed"].isin([1, 4]), "diverged_at"] = 17.0
-    assert verdicts.judge(claim(), rows, 1).diverged == (2, 12)
-    assert verdicts.judge(claim(contrast=terms("weak")), rows, 1).diverged == (0, 12)
+    assert judge(claim(), rows, 1).diverged == (2, 12)
+    assert judge(claim(contrast=terms("weak")), rows, 1).diverged == (0, 12)
 
 
 LEVEL = [0.001, -0.001, 0.0, 0.002, -0.002, 0.0]
@@ -264,7 +306,7 @@ LEVEL = [0.001, -0.001, 0.0, 0.002, -0.002, 0.0]
     ],
 )
 def test_judge_no_loss_against_its_control(gains, losses, word):
-    verdict = verdicts.judge(no_loss(), records(gains, losses), 1)
+    verdict = judge(no_loss(), records(gains, losses), 1)
     assert verdict.verdict == word
     assert same(verdict.interval, stats.t_interval(gains, 0.95))
     assert same(verdict.control, stats.t_interval([-loss for loss in losses], 0.95))
@@ -276,13 +318,13 @@ def test_judge_no_loss_against_its_control(gains, losses, word):
 def test_no_chance_is_stated_below_five_seeds():
     for n in (4, 5):
         rows = records(LEVEL)
-        verdict = verdicts.judge(no_loss(), rows[rows["seed"] < n], 1)
+        verdict = judge(no_loss(), rows[rows["seed"] < n], 1)
         assert verdict.interval.n == n
         assert (verdict.if_equal is None) == (n == 4)
 
 
 def test_a_gain_has_no_control():
-    verdict = verdicts.judge(claim(), records(), 1)
+    verdict = judge(claim(), records(), 1)
     assert verdict.control is None and verdict.if_equal is None
 
 
@@ -292,50 +334,94 @@ DOUBTFUL = [0.05, -0.02, 0.06, -0.03, 0.04, -0.01]  # mean loss 0.015
 NO_LOSER = [0.001, 0.0, 0.002, 0.001, 0.0, 0.002]
 
 
+@pytest.mark.parametrize("losses", [[0.05] * 6, DOUBTFUL, NO_LOSER])
+@pytest.mark.parametrize("gains", [WIDE, LOW])
+def test_judge_says_how_many_seeds_would_settle_no_loss(gains, losses):
+    verdict = judge(no_loss(), records(gains, losses))
+    assert verdict.verdict == "inconclusive"
+    assert verdict.to_settle == stats.seeds_to_settle(verdict.interval, M) > 6
+
+
+@pytest.mark.parametrize("losses", [DOUBTFUL, NO_LOSER, [M] * 6])
+def test_no_seeds_make_up_for_a_control_that_does_not_lose(losses):
+    verdict = judge(no_loss(), records(LEVEL, losses))
+    assert verdict.verdict == "inconclusive" and verdict.to_settle is None
+    assert verdict.settling == "its control must show a loss first"
+
+
+def test_a_loss_on_the_margin_is_not_settled_by_more_seeds():
+    verdict = judge(no_loss(), records([step - M for step in LEVEL], [0.05] * 6))
+    assert verdict.verdict == "inconclusive" and verdict.to_settle is None
+    assert "too close to the margin" in verdict.settling
+
+
+def with_images(rows, arms, images=400):
+    """Rows that keep the correctness of the images, drawn as often as the arms' accuracy says."""
+    draw = np.random.default_rng(0)
+    kept = [
+        np.where(draw.random(images) < row["accuracy"], 255, 0).astype(np.uint8)
+        if row["arm"] in arms
+        else None
+        for _, row in rows.iterrows()
+    ]
+    return rows.assign(correct=kept)
+
+
+def test_images_of_one_pool_may_leave_a_claim_unsettled():
+    # Two arms of 0.8 that disagree at random: 0.32 of variance an image, 2,400 images in all, so a
+    # half-width of 2.3 points remains with any number of seeds.
+    rows = with_images(records(WIDE), ("old", "new"))
+    images = contrasts.images_variance(rows, terms("new"))
+    assert images == pytest.approx(0.32, rel=0.1)
+    verdict = judge(claim(), rows)
+    assert verdict.verdict == "inconclusive" and verdict.to_settle is None
+    assert verdict.settling == "this test pool cannot settle it"
+    assert judge(claim(metric="error", better="lower"), rows).to_settle is None
+    # Half a margin of 10 points is more than the images leave.
+    rows = with_images(records([4 * gain + 0.04 for gain in WIDE]), ("old", "new"))
+    images = contrasts.images_variance(rows, terms("new"))
+    verdict = judge(claim(margin=0.1), rows)
+    assert verdict.to_settle == stats.seeds_to_settle(verdict.interval, 0.1, images, 2_400) > 6
+    assert verdict.to_settle > stats.seeds_to_settle(verdict.interval, 0.1, pool=2_400)
+
+
 @pytest.mark.parametrize(
-    ("gains", "losses", "rests_on"),
+    ("fields", "arms"),
     [
-        (WIDE, [0.05] * 6, ["interval"]),
-        (WIDE, DOUBTFUL, ["interval", "control"]),
-        (LEVEL, DOUBTFUL, ["control"]),
-        # Below the margin, nothing is asked of the control.
-        (LOW, DOUBTFUL, ["interval"]),
-        (LOW, NO_LOSER, ["interval"]),
+        ({"metric": "nll"}, ("old", "new")),
+        ({"scale": "log ratio"}, ("old", "new")),
+        ({}, ("old",)),  # the other arm's are not kept
     ],
 )
-def test_judge_says_how_many_seeds_would_settle_no_loss(gains, losses, rests_on):
-    verdict = verdicts.judge(no_loss(), records(gains, losses), 1)
-    assert verdict.verdict == "inconclusive"
-    needed = [stats.seeds_to_settle(getattr(verdict, name), (-M,)) for name in rests_on]
-    assert verdict.to_settle == max(needed) > 6
-
-
-@pytest.mark.parametrize("gains", [WIDE, LEVEL])
-@pytest.mark.parametrize("losses", [NO_LOSER, [M] * 6])
-def test_no_seeds_make_up_for_a_control_that_does_not_lose(gains, losses):
-    verdict = verdicts.judge(no_loss(), records(gains, losses), 1)
-    assert verdict.verdict == "inconclusive" and verdict.to_settle is None
+def test_without_the_images_variance_the_pool_still_limits_the_folds(fields, arms):
+    # 3,600 images: at most 72 seeds of 50 images each.
+    rows = with_images(records([4 * gain for gain in WIDE]), arms, images=600)
+    for margin in (0.06, 0.045, 0.03):
+        verdict = judge(claim(margin=margin, **fields), rows)
+        expected = stats.seeds_to_settle(verdict.interval, margin, math.nan, 3_600)
+        assert verdict.verdict == "inconclusive" and verdict.to_settle == expected
+    assert expected is None
 
 
 def test_ties_on_a_boundary_are_on_it_in_spite_of_rounding():
     # 0.8 + 0.01 - 0.8 is more than 0.01, 0.78 + 0.01 - 0.78 is less.
-    assert verdicts.judge(claim(), records([M] * 6), 1).verdict == "supported"
+    assert judge(claim(), records([M] * 6), 1).verdict == "supported"
     for step in (-M, M):
-        tie = verdicts.judge(no_loss(), records([step] * 6, [0.05] * 6), 1)
+        tie = judge(no_loss(), records([step] * 6, [0.05] * 6), 1)
         assert (tie.interval.lo, tie.interval.hi) == (step, step)
         assert tie.verdict == ("supported" if step > 0 else "inconclusive")
 
 
 @pytest.mark.parametrize("losses", [[0.05] * 6, [0.009] * 6])
 def test_a_settled_or_exploratory_claim_of_no_loss_names_no_seeds(losses):
-    settled = verdicts.judge(no_loss(), records([-0.05, -0.049] * 3, losses), 1)
+    settled = judge(no_loss(), records([-0.05, -0.049] * 3, losses), 1)
     assert settled.verdict == "contradicted" and settled.to_settle is None
-    explored = verdicts.judge(no_loss(primary=False), records(WIDE, losses), 1)
+    explored = judge(no_loss(primary=False), records(WIDE, losses), 1)
     assert explored.verdict is None and explored.to_settle is None
 
 
 def test_an_exploratory_claim_of_no_loss_needs_no_control():
-    verdict = verdicts.judge(claim(kind="no loss", primary=False), records(), 1)
+    verdict = judge(claim(kind="no loss", primary=False), records(), 1)
     assert verdict.verdict is None and verdict.control is None and verdict.detectable is None
     assert same(verdict.interval, stats.t_interval(GAINS, 0.95))
 
@@ -344,25 +430,212 @@ def test_the_control_is_held_to_the_same_level():
     # The control's interval at 95% lies below the margin, at 98.75% it does not.
     losses = [0.0186, 0.0214, 0.012, 0.028, 0.011, 0.029]
     rows = records(LEVEL, losses)
-    assert verdicts.judge(no_loss(), rows, 1).verdict == "supported"
-    assert verdicts.judge(no_loss(), rows, 4).verdict == "inconclusive"
+    assert judge(no_loss(), rows, 1).verdict == "supported"
+    assert judge(no_loss(), rows, 4).verdict == "inconclusive"
 
 
 def test_judge_counts_the_diverged_runs_of_the_control():
     rows = records(LEVEL)
     rows.loc[(rows["arm"] == "weak") & (rows["condition"] == "clean"), "diverged_at"] = 3.0
-    assert verdicts.judge(no_loss(), rows, 1).diverged == (6, 18)
+    assert judge(no_loss(), rows, 1).diverged == (6, 18)
+
+
+# Nets that did not learn
+
+
+def floor(lead, arm="old", where=("clean", "noise")):
+    """Logistic regression that lies as far below an arm, which has no other spread."""
+    rows = records([0.02] * 6)
+    rows = rows[(rows["arm"] == arm) & rows["condition"].isin(where)]
+    jitter = np.resize([0.001, -0.001], len(rows))
+    return rows.assign(accuracy=rows["accuracy"] - lead + jitter).drop(columns=["arm", "nll"])
+
+
+def test_health_is_the_lead_of_each_compared_arm_over_logistic_regression():
+    of = study(claim())
+    leads = verdicts.health(of, record(records([0.02] * 6), floor(0.03)), claim())
+    assert set(leads) == {("old", "clean"), ("new", "clean")}
+    leads = {arm: lead for (arm, _), lead in leads.items()}
+    steps = np.array([0.001, -0.001] * 3)
+    assert same(leads["old"], stats.t_interval(0.03 - steps, 0.95))
+    assert same(leads["new"], stats.t_interval(0.05 - steps, 0.95))
+
+
+@pytest.mark.parametrize(("lead", "learned"), [(0.002, True), (0.0009, False), (-0.05, False)])
+def test_a_primary_claim_is_judged_if_the_intervals_of_all_its_arms_lie_above_zero(lead, learned):
+    # The method leads by two points more, so only the baseline decides.
+    verdict = judge(claim(), records([0.02] * 6), floor=floor(lead))
+    assert verdict.verdict == ("supported" if learned else "not judged: the net did not learn")
+    assert verdict.verdict in verdicts.VERDICTS
+    assert (verdict.health["old", "clean"].lo > 0) == learned
+    assert verdict.interval.mean == pytest.approx(0.02) and verdict.to_settle is None
+
+
+def test_nothing_is_to_settle_where_the_nets_did_not_learn():
+    verdict = judge(claim(), records(WIDE), floor=floor(-0.05))
+    assert verdict.verdict == NOT_LEARNED and verdict.to_settle is None and not verdict.settling
+
+
+def test_an_arm_that_may_fail_does_not_have_to_learn():
+    asked = claim(contrast=terms("new") - terms("weak"))
+    rows = records([0.02] * 6, [0.5] * 6)
+    assert judge(asked, rows, floor=floor(0.03)).verdict == NOT_LEARNED
+    may = (*ARMS[:2], replace(ARMS[2], may_fail=True))
+    verdict = judge(asked, rows, arms=may, floor=floor(0.03))
+    assert verdict.verdict == "supported" and verdict.health["weak", "clean"].hi < 0
+
+
+def test_the_control_of_no_loss_does_not_have_to_learn():
+    # It has to lose.
+    rows = records(LEVEL, [0.5] * 6)
+    assert judge(no_loss(), rows, floor=floor(0.03)).verdict == "supported"
+
+
+def test_an_exploratory_claim_is_not_asked_for_its_health():
+    verdict = judge(claim(primary=False), records(), floor=floor(-0.05))
+    assert verdict.verdict is None and not verdict.health
+
+
+@pytest.mark.parametrize(
+    ("leads", "message"),
+    [
+        (floor(0.03, where=("noise",)), "no arm 'logistic regression' in condition 'clean'"),
+        (floor(0.03).iloc[1:], r"unpaired on seeds \[0\]"),
+    ],
+)
+def test_logistic_regression_is_needed_wherever_the_arms_are_compared(leads, message):
+    with pytest.raises(ValueError, match=message):
+        judge(claim(), records(), floor=leads)
+
+
+# Ablations
+
+
+def test_an_ablation_is_judged_at_the_best_settings_of_all():
+    child = (*ARMS[:2], replace(ARMS[2], role="ablation", search=(), parent="new"))
+    rows, best = records([0.02] * 6, [0.03] * 6), records([0.001] * 6, [0.05] * 6)
+    ablation = claim(name="part", primary=False, contrast=terms("new") - terms("weak"))
+    of, tables = study(ablation, claim(), arms=child), record(rows, best=best)
+    judged = {out.claim.name: out.interval.mean for out in verdicts.judge_all(of, tables)}
+    assert judged == {"part": pytest.approx(0.051), "better": pytest.approx(0.02)}
+    # A control with a parent takes its claim along.
+    leans = no_loss()
+    assert verdicts.judge(study(leans, arms=child), tables, leans).interval.mean == (
+        pytest.approx(0.001)
+    )
+
+
+# Controls
+
+AGAIN = replace(ARMS[0], name="again", role="control", search_seed=1)
+PART = replace(ARMS[0], name="part", role="control", train_fraction=0.25)
+CONTROLLED = (*ARMS, AGAIN, PART)
+# Means of six values that lie between the half-widths at 95% and at 99.9%, and beyond.
+STEPS = np.array([0.01, -0.01] * 3)
+
+
+def controlled(again=STEPS, part=0.05 + STEPS, gains=None, where="clean"):
+    """Records with both controls, changed in one condition."""
+    rows = records(0.02 + 2 * STEPS if gains is None else gains)
+    for name, clean, change in (("again", STEPS, again), ("part", 0.05 + STEPS, part)):
+        arm = table({name: np.array(OLD) - clean})
+        changed = arm["condition"] == where
+        arm.loc[changed, "accuracy"] = np.array(OLD) - change
+        rows = pd.concat([rows, arm])
+    return rows
+
+
+def said(rows, *claims):
+    of = study(*(claims or [claim()]), arms=CONTROLLED)
+    return {out.claim.name: out for out in verdicts.judge_controls(of, record(rows))}
+
+
+def words(rows, *claims):
+    return {name: out.verdict for name, out in said(rows, *claims).items()}
+
+
+PASSED = dict.fromkeys(["a_a-clean", "a_a-noise", "positive-clean", "positive-noise"], "passed")
+
+
+@pytest.mark.parametrize(
+    ("shift", "word"),
+    [(0.0, "passed"), (0.012, "passed"), (-0.012, "passed"), (0.04, "failed"), (-0.04, "failed")],
+)
+def test_an_a_a_control_is_judged_at_999_in_a_thousand(shift, word):
+    assert words(controlled(again=shift + STEPS)) == PASSED | {"a_a-clean": word}
+    out = said(controlled(again=shift + STEPS))["a_a-clean"]
+    assert same(out.interval, stats.t_interval(shift + STEPS, 0.999))
+    at_95 = stats.t_interval(shift + STEPS, 0.95)
+    assert (at_95.lo <= 0 <= at_95.hi) == (shift == 0)
+
+
+@pytest.mark.parametrize(
+    ("part", "word"),
+    [(0.05 + STEPS, "passed"), (0.012 + STEPS, "passed"), (STEPS, "failed"), (-STEPS, "failed")],
+)
+def test_a_positive_control_must_be_found_at_95(part, word):
+    assert words(controlled(part=part)) == PASSED | {"positive-clean": word}
+
+
+@pytest.mark.parametrize(("width", "word"), [(1.9, "passed"), (2.1, "cannot tell")])
+def test_an_a_a_control_wider_than_every_primary_of_its_condition_cannot_tell(width, word):
+    # The primaries share a level of 97.5%; the widest of them spreads twice as far as STEPS.
+    narrow = claim(name="narrow", contrast=terms("part"), better="lower")
+    rows = controlled(again=width * STEPS)
+    assert words(rows, claim(), narrow) == PASSED | {"a_a-clean": word}
+    assert words(rows, narrow)["a_a-clean"] == "cannot tell"
+    # Without a primary in the condition there is nothing to compare.
+    assert words(controlled(again=9 * STEPS, where="noise"), claim()) == PASSED
+
+
+def test_an_a_a_control_that_is_wide_and_excludes_zero_failed():
+    assert words(controlled(again=0.2 + 3 * STEPS))["a_a-clean"] == "failed"
+
+
+def test_an_a_a_control_is_as_wide_as_it_is_on_the_metric_of_the_claim():
+    # On the log scale everything here is wider by a quarter; a difference must not judge it.
+    ratio = claim(scale="log ratio")
+    assert words(controlled(again=1.9 * STEPS), ratio)["a_a-clean"] == "passed"
+    assert words(controlled(again=2.2 * STEPS), ratio)["a_a-clean"] == "cannot tell"
+
+
+def test_controls_that_were_not_run_are_left_out():
+    rows = controlled()
+    assert set(words(rows[rows["arm"] != "again"])) == {"positive-clean", "positive-noise"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "mark"),
+    [({"again": 0.04 + STEPS}, "a_a"), ({"part": STEPS}, "positive"), ({"again": 9 * STEPS}, "")],
+)
+def test_a_failed_control_marks_the_primaries_of_its_condition(changed, mark):
+    noisy = claim(name="noisy", contrast=terms("new", "noise"))
+    both = claim(name="both", contrast=terms("new") - terms("new", "noise"))
+    explored = claim(name="explored", primary=False)
+    of = study(claim(), noisy, both, explored, arms=CONTROLLED)
+    outs = verdicts.judge_all(of, record(controlled(**changed, gains=0.1 + 2 * STEPS)))
+    marks = {out.claim.name: out.marks for out in outs}
+    expected = (f"a control failed: {mark}-clean",) if mark else ()
+    assert marks == {"better": expected, "noisy": (), "both": expected, "explored": ()}
+    assert outs[0].verdict == "supported"  # a mark takes no verdict away
+
+
+def test_the_calibration_counts_a_a_intervals_that_exclude_zero_at_95():
+    outs = [
+        *said(controlled(again=0.012 + STEPS)).values(),  # excludes 0 at 95%, not at 99.9%
+        *said(controlled(again=0.04 + STEPS)).values(),
+        *said(controlled()).values(),
+    ]
+    assert verdicts.calibration(outs) == (2, 6, pytest.approx(0.3))
+    assert verdicts.calibration([]) == (0, 0, 0)
 
 
 # All claims
 
 
 def test_judge_all_counts_the_primaries_and_keeps_the_order():
-    class Declared:
-        claims = (claim(), claim(name="also", primary=False), claim(name="third"))
-        primary = (claims[0], claims[2])
-
-    judged = verdicts.judge_all(Declared, records())
+    of = study(claim(), claim(name="also", primary=False), claim(name="third"))
+    judged = verdicts.judge_all(of, record(records()))
     assert [verdict.claim.name for verdict in judged] == ["better", "also", "third"]
     assert [verdict.interval.level for verdict in judged] == [0.975, 0.95, 0.975]
 
@@ -377,4 +650,4 @@ def test_judge_all_counts_the_primaries_and_keeps_the_order():
 def test_judge_rejects_records_that_do_not_fit(keep, message):
     rows = records()
     with pytest.raises(ValueError, match=message):
-        verdicts.judge(claim(), rows[keep(rows)], 1)
+        judge(claim(), rows[keep(rows)], 1)

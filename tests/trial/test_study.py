@@ -7,10 +7,12 @@ import toy
 from toy import AGAIN, ARMS, CLAIM, CLEAN, NOISE, PART, SGD, SLOW
 
 from reviewlib import papers
+from reviewlib.storage import meaning
 from reviewlib.trial.arms import Arm, Hyperparameter
 from reviewlib.trial.claims import Claim
 from reviewlib.trial.study import SEEDS_APART
 
+CHILD = replace(SLOW, name="child", role="ablation", search=(), parent="slow")
 UNFAIR = {
     "arm names must differ": {"arms": (*ARMS, SGD)},
     r"arm sgd is tuned over undeclared hyperparameters \['rho'\]": {
@@ -65,7 +67,27 @@ UNFAIR = {
     "core arm sgd must search and train like the others": {
         "arms": (replace(SGD, train_fraction=0.5), SLOW)
     },
+    "arm child takes its settings from its parent 'sam', which must be an arm of toy; it has sgd": {
+        "arms": (*ARMS, replace(CHILD, parent="sam"))
+    },
+    r"arm grandchild .* parent 'child', which must have a search of its own": {
+        "arms": (*ARMS, CHILD, replace(CHILD, name="grandchild", parent="child"))
+    },
+    r"which must search for both, but child searches \['lr'\]": {
+        "arms": (*ARMS, replace(CHILD, search=("lr",)))
+    },
+    r"which must run in \['noise'\] too": {
+        "arms": (SGD, replace(SLOW, conditions=(CLEAN,)), CHILD)
+    },
+    "which must be an arm of preset laptop too": {
+        "arms": (*ARMS, CHILD),
+        "presets": (replace(toy.TINY, arms=("sgd", "child")),),
+    },
 }
+
+
+def test_an_ablation_may_take_its_settings_from_a_parent():
+    assert toy.study(arms=(*ARMS, replace(CHILD, conditions=(CLEAN,)))).arm("child").parent
 
 
 @pytest.mark.parametrize("message", UNFAIR)
@@ -103,6 +125,11 @@ UNTESTABLE = {
 def test_a_claim_that_cannot_be_tested_as_declared_is_rejected(message):
     with pytest.raises(ValueError, match=message):
         replace(CLAIM, **UNTESTABLE[message])
+
+
+def test_a_field_of_an_arm_at_its_default_changes_no_digest():
+    assert not {"parent", "may_fail"} & set(meaning(SGD))
+    assert meaning(replace(SGD, may_fail=True))["may_fail"] is True
 
 
 def test_the_fields_of_an_arm_are_named_so_that_none_is_taken_for_another():

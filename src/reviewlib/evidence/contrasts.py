@@ -48,6 +48,38 @@ def by_seed(
     return sum(parts).round(DIGITS - math.ceil(math.log10(size)))
 
 
+def images_variance(rows: pd.DataFrame, terms: Iterable[Term]) -> float:
+    """Return the variance of a contrast of accuracies between the test images of a seed's fold.
+
+    It is averaged over seeds, and in the unit of the squared accuracy. NaN where the correctness of
+    the images was not kept.
+
+    Args:
+        rows: one row per final run, with columns arm, condition, seed and `correct`: per test image
+            of the seed's fold, 255 times the probability that it is classified correctly (uint8).
+        terms: triples (weight, arm, condition).
+    """
+    terms = tuple(terms)
+    if "correct" not in rows:
+        return math.nan
+    named = {term[1:] for term in terms}
+    mine = rows[[pair in named for pair in zip(rows["arm"], rows["condition"], strict=True)]]
+    if not all(isinstance(kept, np.ndarray) for kept in mine["correct"]):
+        return math.nan
+    variances = []
+    for _, runs in mine.groupby("seed"):
+        kept = runs.groupby(["arm", "condition"])["correct"].apply(list)
+        parts = [weight * np.mean(kept[arm, condition], axis=0) for weight, arm, condition in terms]
+        variances.append(np.var(sum(parts) / 255, ddof=1))
+    return float(np.mean(variances)) if variances else math.nan
+
+
+def fold_size(rows: pd.DataFrame) -> int | None:
+    """Return the number of test images of a seed's fold; None where it was not kept."""
+    kept = (bits for bits in rows.get("correct", ()) if isinstance(bits, np.ndarray))
+    return next((len(bits) for bits in kept), None)
+
+
 def _column(rows: pd.DataFrame, metric: str) -> pd.Series:
     """Return a metric for every row; an error is 1 minus the accuracy."""
     if metric in rows:

@@ -28,6 +28,7 @@ POWER = 0.8
 # With fewer seeds the estimate of the spread is too poor for a detectable effect.
 FEWEST_FOR_POWER = 5
 MOST_SEEDS = 10_000
+FEWEST_IMAGES = 50  # of a test fold
 # Significant digits of the values that a contrast is computed from; the rest is rounding error.
 DIGITS = 12
 
@@ -159,18 +160,33 @@ def chance_no_loss(
     return max(0.0, keeps + noticed - 1)
 
 
-def seeds_to_settle(interval: Interval, boundaries: Sequence[float]) -> int | None:
-    """Return the smallest n whose interval excludes the boundary that is farther from the mean.
+def seeds_to_settle(
+    interval: Interval, margin: float, images_variance: float = math.nan, pool: int | None = None
+) -> int | None:
+    """Return the smallest number of seeds whose half-width falls below half the margin.
 
-    Each seed is taken to have as many test images as now. None if more than 10,000 seeds would be
-    needed.
+    Then a gain clears one of its two boundaries, whatever the effect. The test pool is shared by
+    all seeds, so its images limit what more seeds can do: half-width² = t² (images² / pool +
+    seed² / n), where seed² is what the images of a fold leave of the variance between seeds.
+
+    Args:
+        interval: the interval of n seeds, each scored on its own fold of pool // n images.
+        margin: the smallest effect that would matter.
+        images_variance: variance of the contrast between test images, images²; NaN if it is not
+            known, and then more seeds are taken to shrink all of the variance.
+        pool: number of test images of all seeds together; None if it is not known.
+
+    Returns:
+        The number, at least 2; None if so many seeds would leave fewer than 50 images a fold, or
+        would be more than 10,000.
     """
-    distance = max(abs(interval.mean - boundary) for boundary in boundaries)
-    if half_width(interval.sd, MOST_SEEDS, interval.level) >= distance:
+    most = MOST_SEEDS if pool is None else min(MOST_SEEDS, pool // FEWEST_IMAGES)
+    shared = 0.0 if pool is None or math.isnan(images_variance) else images_variance / pool
+    seed = max(interval.sd**2 - interval.n * shared, 0.0)
+
+    def half(n: int) -> float:
+        return half_width(math.sqrt(seed + n * shared), n, interval.level)
+
+    if most < 2 or half(most) >= margin / 2:
         return None
-    return bisect.bisect_right(
-        range(MOST_SEEDS),
-        -distance,
-        lo=2,
-        key=lambda n: -half_width(interval.sd, n, interval.level),
-    )
+    return bisect.bisect_right(range(most), -margin / 2, lo=2, key=lambda n: -half(n))

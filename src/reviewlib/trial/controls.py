@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from reviewlib.trial.study import Study
 
 QUARTER = 0.25
+A_A = "a_a"  # first part of the name of an A/A control's claim
 
 
 def standard_controls(baseline: Arm, conditions: Sequence[Condition] = ()) -> tuple[Arm, Arm]:
@@ -24,7 +25,8 @@ def standard_controls(baseline: Arm, conditions: Sequence[Condition] = ()) -> tu
 
     Args:
         baseline: the arm that they repeat.
-        conditions: the conditions they are run in; the baseline's by default.
+        conditions: the conditions they are run in, which must include every one with a primary
+            claim; the baseline's by default.
     """
     control = replace(baseline, role="control", conditions=conditions or baseline.conditions)
     return (
@@ -51,7 +53,7 @@ def control_claim(study: Study, control: Arm, condition: Condition) -> Claim:
     """Return the comparison of the baseline with a control arm in a condition."""
     baseline = study.role("baseline")
     if control.search_seed:
-        name, statement = "a_a", f"{baseline.label} against itself, tuned again"
+        name, statement = A_A, f"{baseline.label} against itself, tuned again"
     else:
         name, fraction = "positive", control.train_fraction
         part = "a quarter" if fraction == QUARTER else f"{fraction:.0%}"
@@ -64,3 +66,8 @@ def control_claim(study: Study, control: Arm, condition: Condition) -> Claim:
         primary=True,
         contrast=(baseline - control) @ condition,
     )
+
+
+def is_a_a(claim: Claim) -> bool:
+    """Return whether a control's claim compares the baseline with itself."""
+    return claim.name.startswith(f"{A_A}-")

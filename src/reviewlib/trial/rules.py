@@ -32,6 +32,7 @@ def require_fair(study: Study) -> None:
                 f"arm {arm.name} is tuned over undeclared hyperparameters {sorted(missing)}"
             )
     _require_equal_tuning(study)
+    _require_parents(study)
     for role in CORE_ROLES:
         if role not in {arm.role for arm in study.arms} and role not in study.not_applicable:
             raise ValueError(
@@ -77,3 +78,26 @@ def _require_equal_tuning(study: Study) -> None:
                 f"core arm {arm.name} must search and train like the others: leave search_seed and "
                 "train_fraction to the role 'control'"
             )
+
+
+def _require_parents(study: Study) -> None:
+    """Raise ValueError for an arm that cannot take its settings from its parent."""
+    arms = {arm.name: arm for arm in study.arms}
+    for arm in (arm for arm in study.arms if arm.parent):
+        needs = f"arm {arm.name} takes its settings from its parent {arm.parent!r}, which must "
+        if arm.parent not in arms:
+            raise ValueError(f"{needs}be an arm of {study.name}; it has {', '.join(arms)}")
+        if arms[arm.parent].parent:
+            raise ValueError(f"{needs}have a search of its own, and has a parent: name that one")
+        if arm.search:
+            raise ValueError(
+                f"{needs}search for both, but {arm.name} searches {list(arm.search)}: leave its "
+                "search empty, or its parent"
+            )
+        run = {where.name for where in study.conditions if arms[arm.parent] in study.arms_in(where)}
+        own = {where.name for where in study.conditions if arm in study.arms_in(where)}
+        if missing := sorted(own - run):
+            raise ValueError(f"{needs}run in {missing} too: give both the same conditions")
+        for preset in study.presets:
+            if arm in study.arms_of(preset) and arms[arm.parent] not in study.arms_of(preset):
+                raise ValueError(f"{needs}be an arm of preset {preset.name} too: name it there")
