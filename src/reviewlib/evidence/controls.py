@@ -51,8 +51,8 @@ def calibration(outs: Iterable[Verdict]) -> Calibration:
 
 
 def _judge_control(study: Study, record: Record, claim: Claim) -> Verdict:
-    again = is_a_a(claim)
-    values = values_of(claim, record.rows, claim.contrast)
+    again, table = is_a_a(claim), results(study, record, claim)
+    values = values_of(claim, table, claim.contrast)
     interval = stats.t_interval(values, A_A_LEVEL if again else 0.95)
     passed = interval.lo <= 0 <= interval.hi if again else interval.lo > 0
     word = "passed" if passed else "failed"
@@ -64,7 +64,7 @@ def _judge_control(study: Study, record: Record, claim: Claim) -> Verdict:
         interval,
         values,
         stats.detectable_gain(interval.sd, interval.n, interval.level, claim.margin),
-        diverged=diverged_of(record.rows, claim.contrast),
+        diverged=diverged_of(table, claim.contrast),
     )
 
 

@@ -35,7 +35,7 @@ def swept(
         metric: column of the record, a fraction.
         error: return 100% minus the metric instead.
     """
-    runs = record.runs(arm)
+    runs = record.of(arm)
     runs = runs[runs["condition"].isin([condition.name for condition in conditions])]
     values = 1 - runs[metric] if error else runs[metric]
     index = [settings[by] for settings in runs["settings"]]
@@ -52,7 +52,7 @@ def along_training(study: Study, record: Record, condition: str, arms: Sequence[
     axis, table = axes[0, 0], []
     for name, color in zip(arms, sns.color_palette("colorblind"), strict=False):
         points = pd.DataFrame(
-            [point for curve in record.runs(name, condition)["curve"] for point in curve],
+            [point for curve in record.of(name, condition)["curve"] for point in curve],
             columns=["step", "accuracy"],
         )
         by_step = [

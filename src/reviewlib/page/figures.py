@@ -78,7 +78,7 @@ def finals(study: Study, record: Record) -> Drawn:
     fig, axes = panels(*(0.3 * len(names) + 0.9 for _, names in shown_in))
     for axis, (condition, names) in zip(axes[:, 0], shown_in, strict=True):
         for place, name in enumerate(reversed(names), start=1):
-            part = record.runs(name, condition.name)
+            part = record.of(name, condition.name)
             values = 100 * part["accuracy"]
             _seeds_and_interval(axis, values, place, stats.t_interval(values))
             interval = stats.t_interval(values)

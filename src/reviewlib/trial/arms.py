@@ -93,6 +93,8 @@ class Arm(Operand):
             only the trials of one seed, which share the draws, then train together.
         parent: name of the arm whose settings an ablation takes, seed by seed; it tries them at
             half, once and twice the learning rate.
+        searches_less: why a core arm leaves out a hyperparameter that the others search, or takes
+            another range under another name; printed on the page.
         may_fail: whether it may be as bad as it likes, such as a random mask; another arm of a
             primary claim must learn more than logistic regression.
         conditions: the conditions it is run in, or their names; empty for all.
@@ -111,6 +113,7 @@ class Arm(Operand):
     search_seed: int = 0
     stochastic: bool = False
     parent: str = ""
+    searches_less: str = undigested(default="")
     may_fail: bool = False
     conditions: tuple[Condition | str, ...] = ()
 

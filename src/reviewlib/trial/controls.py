@@ -20,8 +20,9 @@ def standard_controls(baseline: Arm, conditions: Sequence[Condition] = ()) -> tu
     """Return the two control arms of every study.
 
     The A/A control repeats the baseline with other search points, initializations and batch orders
-    on the same images: any difference is luck. The positive control is the baseline, at the settings that its
-    search chose, with a quarter of its images: the experiment must find this loss.
+    on the same images: any difference is luck. The positive control is the baseline, at the
+    settings that its search chose, with a quarter of its images: the experiment must find this
+    loss.
 
     Args:
         baseline: the arm that they repeat.

@@ -106,7 +106,11 @@ def presets(*, quick: Mapping[str, Any], **others: Mapping[str, Any]) -> tuple[P
         raise ValueError(f"presets must be called {', '.join(SIZES)}, got {unknown}")
     declared = {name: {**SIZES[name], **own} for name, own in {"quick": quick, **others}.items()}
     for name, sizes in declared.items():
-        needed = {field.name for field in fields(Preset) if field.default is MISSING} - {"name"}
+        needed = {
+            each.name
+            for each in fields(Preset)
+            if each.default is MISSING and each.default_factory is MISSING
+        } - {"name"}
         if missing := sorted(needed - set(sizes)):
             raise ValueError(f"preset {name} needs the sizes {missing}: declare them")
         if unknown := sorted(set(sizes) - {field.name for field in fields(Preset)}):

@@ -16,8 +16,8 @@ from reviewlib.trial.arms import Arm, Fingerprint
 from reviewlib.trial.runs import Run, fold_of, one_thread, tasks, trained
 from reviewlib.trial.study import Preset, Study
 
-# The sizes of the tiny runs, whose losses and scores make a fingerprint. Their test fold lies in the
-# validation pool of the full data set.
+# The sizes of the tiny runs, whose losses and scores make a fingerprint. The subset's test images
+# lie in the validation pool of the full data set.
 TINY = Preset("fingerprint", "fashion-mnist-subset", 14, 400, 200, 50, 20, 2, 1, 10)
 
 

@@ -61,10 +61,17 @@ def _require_names_differ(what: str, things: Iterable[Any]) -> None:
 def _require_equal_tuning(study: Study) -> None:
     """Raise ValueError for a core arm that is not tuned like the others.
 
-    The number of trials belongs to the preset, so it is the same for every arm.
+    The number of trials belongs to the preset and a range to its hyperparameter, so they are the
+    same for every arm. What is left is which hyperparameters an arm searches: all that the
+    baselines do, and the baselines all that every other core arm does.
     """
     core = [arm for arm in study.arms if arm.role in CORE_ROLES]
+    baselines = [arm for arm in core if arm.role.startswith("baseline")]
+    others = [arm for arm in core if arm not in baselines]
     searched = {name for arm in core for name in arm.search}
+    asked = {name for arm in baselines for name in arm.search}
+    if len(others) > 1:
+        asked |= set.intersection(*(set(arm.search) for arm in others))
     for arm in core:
         if not arm.search:
             raise ValueError(f"core arm {arm.name} searches nothing: name what it is tuned over")
@@ -73,10 +80,15 @@ def _require_equal_tuning(study: Study) -> None:
                 f"core arm {arm.name} holds {held} fixed, which other core arms are tuned over; "
                 "tune it too, or make the arm 'untuned'"
             )
-        if arm.search_seed or arm.train_fraction != 1:
+        if (missing := sorted(asked - set(arm.search))) and not arm.searches_less:
             raise ValueError(
-                f"core arm {arm.name} must search and train like the others: leave search_seed and "
-                "train_fraction to the role 'control'"
+                f"core arm {arm.name} does not search {missing}, which other core arms search; "
+                "search it over the same range, or give the reason in searches_less"
+            )
+        if arm.search_seed or arm.train_fraction != 1 or arm.parent:
+            raise ValueError(
+                f"core arm {arm.name} must search and train like the others: leave search_seed, "
+                "train_fraction and parent to controls and ablations"
             )
 
 

@@ -120,7 +120,7 @@ def fitted(page: Chapter, arm: str, conditions: tuple, by: str) -> pd.Series:
 
 def along_training(page: Chapter, condition: str) -> pd.Series:
     """Return the plain arm's validation errors in percent, indexed by training step."""
-    curves = page.record.runs("plain", condition)["curve"]
+    curves = page.record.of("plain", condition)["curve"]
     points = [point for curve in curves for point in curve]
     return pd.Series([100 * (1 - value) for _, value in points], index=[step for step, _ in points])
 

@@ -74,4 +74,6 @@ STUDY = Study(
         "simple": "stopping early on validation, which every run of a net is scored at too",
         "placebo": "there is no method whose outward form could be copied",
     },
+    awaiting="its nets do not reach logistic regression without a penalty, "
+    "and one search for all seeds left its luck out of the intervals",
 )

@@ -65,7 +65,9 @@ def contours(
 
 def show_sharpness(page: Chapter, condition: str) -> Markdown:
     """Display test error against sharpness in a condition; return text on their correlation."""
-    rows = page.record.runs(condition=condition).dropna(subset="top_eigenvalue")
+    rows = page.record.rows[page.record.rows["condition"] == condition].dropna(
+        subset="top_eigenvalue"
+    )
     rows = rows.assign(error=100 * (1 - rows["accuracy"]))
     data = ranked(rows.assign(arm=rows["arm"].map(lambda name: page.study.arm(name).label)))
     show(sharpness(data, rows, page.study.condition(condition).label), page.stamp)
