@@ -1,7 +1,6 @@
 import copy
 import math
 import pickle
-from dataclasses import replace
 
 import pytest
 import pytorch_optimizer
@@ -9,12 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from reviewlib import papers
 from reviewlib.papers.sam import SAM, MSharpSAM
 from reviewlib.papers.sam.method import restored
 from reviewlib.papers.sam.placebo import RandomDirection
-from reviewlib.trial.fingerprints import TINY
-from reviewlib.trial.runs import Run, perform
 
 SGD = torch.optim.SGD
 OPTIONS = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}
@@ -574,21 +570,3 @@ def test_sam_survives_copying_and_pickling():
         twin.step(closure)
         assert twin.base_optimizer.param_groups is twin.param_groups
         assert not torch.equal(v, w)
-
-
-def test_a_placebo_in_a_stack_is_rejected_and_not_turned_into_sam():
-    of = papers.find("sam")
-    undeclared = replace(of.arm("random"), stochastic=False)
-    tiny = [
-        Run(
-            undeclared,
-            of.condition("noise"),
-            (("lr", lr), ("weight_decay", 0.0), ("rho", 0.1)),
-            seed,
-            TINY,
-            "tuning",
-        )
-        for seed, lr in enumerate((0.1, 0.2))
-    ]
-    with pytest.raises(ValueError, match="RandomDirection has no stacked form.*stochastic=True"):
-        perform(of, tiny)

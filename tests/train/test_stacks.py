@@ -162,7 +162,7 @@ def test_a_stack_must_not_draw_random_numbers():
     def noisy(model, x, y):
         return cross_entropy(model, x + torch.randn_like(x), y)
 
-    with pytest.raises(ValueError, match="must not draw random numbers.*declare stochastic=True"):
+    with pytest.raises(ValueError, match="must not draw random numbers.*stochastic=True"):
         train.fit_all(described(loss=noisy))
 
 

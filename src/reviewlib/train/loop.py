@@ -167,8 +167,9 @@ def _refuse_draws(seed: int) -> None:
     untouched = torch.Generator().manual_seed(seed).get_state()
     if not torch.equal(torch.default_generator.get_state(), untouched):
         raise ValueError(
-            "a loss or optimizer of a stack must not draw random numbers, and one did; declare "
-            "stochastic=True on its arm, so that each of its runs trains by itself"
+            "models that train together must not draw random numbers unless all see the same "
+            "batches, and a loss, an optimizer or a layer drew some; train those of each seed by "
+            "themselves: in a study, declare stochastic=True on the arm"
         )
 
 

@@ -81,17 +81,16 @@ class Stack(nn.Module):
 
     Attributes:
         models_a_batch: R / S, the number of models, one after another, that see the same batch.
+        may_draw: whether random numbers may be drawn: once, for all models, so only if S is 1.
 
     Raises:
         ValueError: the models are not `stackable`.
     """
 
-    may_draw = False
-
     def __init__(self, models: Sequence[nn.Module], models_a_batch: int = 1) -> None:
         """Copy the models' parameters; the models stay as they are until `unstacked`."""
         super().__init__()
-        self.models_a_batch = models_a_batch
+        self.models_a_batch, self.may_draw = models_a_batch, models_a_batch == len(models)
         if not stackable(models):
             raise ValueError("a stack takes dense nets of one shape; train these models one by one")
         self.models = tuple(models)  # a tuple, so that their parameters are not this module's

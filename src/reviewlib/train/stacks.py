@@ -24,11 +24,14 @@ def fit_all(trainings: Sequence[Training]) -> list[Fit]:
     and optimizers differ only in numbers. Trainings with the same images and order share a batch:
     the loss gets x (S, B, C, H, W) of the S different batches and y (R, B), and returns (R,). The
     loss and the optimizer get numbers that differ as tensors (R,). A ragged batch takes nets with
-    one hidden layer of different widths, on the same batches, under `sgd` or `adam`. Neither may
-    draw from torch's default generators; a draw from the CPU's generator raises an error.
+    one hidden layer of different widths, on the same batches, under `sgd` or `adam`.
+
+    A stack may draw from torch's default generators if all its trainings see the same batches
+    (S = 1). It draws once for all of them, without an axis of replicas: a loss for the batch x, an
+    optimizer for the parameters of one model. So each draws what it would draw alone.
 
     Raises:
-        ValueError: see `fit`; or a loss or an optimizer of a stack drew random numbers.
+        ValueError: see `fit`; or a stack with S > 1 or a ragged batch drew random numbers.
     """
     groups = _by_batches(trainings)
     order = list(chain(*groups))  # each group in one piece

@@ -87,9 +87,6 @@ def perturbed(
     adaptive: bool = False,
 ) -> torch.optim.Optimizer:
     """Return the baseline's SGD, wrapped in SAM or in its placebo."""
-    stacked = isinstance(model, Stack)
-    if stacked and method is not MSharpSAM:
-        raise ValueError(f"{method.__name__} has no stacked form: its arm needs stochastic=True")
     return method(
         model.parameters(),
         sgd_class(config),
@@ -97,7 +94,7 @@ def perturbed(
         adaptive=adaptive,
         model=model,
         chunks=chunks,
-        norm_axis=int(stacked),
+        norm_axis=int(isinstance(model, Stack)),
         lr=config.lr,
         momentum=config.momentum,
         weight_decay=config.weight_decay,

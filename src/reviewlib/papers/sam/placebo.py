@@ -19,7 +19,8 @@ class RandomDirection(MSharpSAM):
     """Step from w along the gradient at w + rho z / ||z||_2, z Gaussian over all parameters.
 
     Takes SAM's arguments. z comes from torch's default generator and is drawn before the closure
-    is called. BatchNorm records its only pass, the perturbed one.
+    is called. The replicas of a stack share z, which is what each would draw alone. BatchNorm
+    records its only pass, the perturbed one.
     """
 
     @torch.no_grad()
@@ -27,10 +28,17 @@ class RandomDirection(MSharpSAM):
         """Take one step and return the loss at w + rho z / ||z||_2."""
         losses = []
         for part in self.parts(closure):
-            w, e = self.ascent(lambda w: torch.randn_like(w) if w.requires_grad else None)
+            w, e = self.ascent(self.drawn)
             with restored(w):
                 torch._foreach_add_(w, e)  # w + rho z / ||z||_2
                 with torch.enable_grad():
                     losses.append(closure(*part))  # leaves the gradient there
         self.base_optimizer.step()
         return losses[0] if len(losses) == 1 else sum(losses) / len(losses)
+
+    def drawn(self, w: Tensor) -> Tensor | None:
+        """Return a Gaussian direction for w, the same for every replica; None for a frozen w."""
+        if not w.requires_grad:
+            return None
+        one = w[(0,) * self.norm_axis]  # of one replica, or w itself
+        return torch.randn_like(one).expand_as(w).clone()
