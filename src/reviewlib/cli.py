@@ -1,4 +1,4 @@
-"""The command line: reviewlib list | study | execute | build | verdicts | pair | new | check."""
+"""The command line: reviewlib list | study | register | verdicts | execute | build | ..."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from reviewlib import building
 from reviewlib.author import commands
@@ -30,6 +31,7 @@ from reviewlib.terminal import (
     say,
     study_table,
     verdict_table,
+    version_lines,
     watched,
 )
 
@@ -140,6 +142,30 @@ def run_study(
 
 
 @app.command()
+def register(
+    name: Name,
+    why: Annotated[str, typer.Argument(help="The reason for this version of the study, one line.")],
+    pilot: Annotated[
+        list[str] | None,
+        typer.Option(help="What you have seen of it before, one line; repeat it for more."),
+    ] = None,
+) -> None:
+    """Write down what a study tests, and by which arithmetic, before its final runs.
+
+    Commit the file that it prints, then run the study: only such records are shown in the book.
+    """
+    from reviewlib import papers
+    from reviewlib.evidence import registration
+
+    try:
+        entry = registration.register(papers.find(name), why, pilot or ())
+    except (ValueError, OSError) as error:
+        raise fail(error) from error
+    typer.echo(registration.path_of(name))
+    say(f"registered {name} as version {entry.version}; commit that file before you run the study")
+
+
+@app.command()
 def verdicts(
     as_json: AsJson = False,
     record: Annotated[
@@ -164,6 +190,8 @@ def verdicts(
     else:
         for mine in filter(None, found.values()):
             out.print(verdict_table(mine))
+            for line in version_lines(mine[0]["versions"] or []):
+                out.print(Text(line), soft_wrap=True)
     for reason in dict.fromkeys(row["reason"] for row in rows if row["reason"]):
         note(reason)
     for paper, mine in found.items():

@@ -129,6 +129,17 @@ def verdict_table(rows: list[dict]) -> Table:
     return table
 
 
+def version_lines(versions: list[dict]) -> list[str]:
+    """Return one line per registered version of a study: its reason, and what it said."""
+    lines = []
+    for each in versions:
+        said = "; ".join(f"{claim}: {verdict}" for claim, verdict in each["verdicts"].items())
+        seen = f"; seen before: {'; '.join(each['pilots'])}" if each["pilots"] else ""
+        made = f"version {each['version']}, registered {each['date']}: {each['why']}{seen}"
+        lines.append(f"{made}. It said: {said or 'nothing on record'}")
+    return lines
+
+
 def book_folder(root: Path | None) -> Path:
     """Return the book's folder: the given one, or the nearest one above with a _config.yml."""
     places = [root] if root else [Path.cwd(), *Path.cwd().parents]

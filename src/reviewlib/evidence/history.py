@@ -1,7 +1,8 @@
 """The history of verdicts: when one changed, at which commit, and why.
 
 A paper's history.json lies beside its records. It only grows: a claim gets a new entry when its
-verdict, or the preset or results version that the verdict rests on, differs from its last entry.
+verdict, or the preset, results version or registration that it rests on, differs from its last
+entry.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Entry:
         hi: upper end of the interval.
         n: number of seeds.
         why: the reason for the change, in the author's words.
+        registration: the registration that the records were made under; None without one.
     """
 
     date: str
@@ -55,6 +57,7 @@ class Entry:
     hi: float | None
     n: int
     why: str
+    registration: int | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError or TypeError if a field is invalid."""
@@ -69,6 +72,8 @@ class Entry:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 0:
                 raise ValueError(f"{name} must be a count, got {value!r}")
+        if self.registration not in (None, self.results_version):
+            raise ValueError(f"registration must be results_version, got {self.registration!r}")
         if self.verdict not in WORDS:
             raise ValueError(f"verdict must be one of the protocol's words, got {self.verdict!r}")
         effect = (self.lo, self.mean, self.hi)
@@ -142,7 +147,7 @@ def append(
         ValueError: a field is invalid, such as an empty reason.
     """
     fresh = [Entry(date=when, commit=commit, why=why, **finding) for finding in found]
-    lines = (json.dumps(asdict(e), ensure_ascii=False) for e in [*read(study), *fresh])
+    lines = (json.dumps(_plain(e), ensure_ascii=False) for e in [*read(study), *fresh])
     path = path_of(study)
     storage.write(path, "[\n " + ",\n ".join(lines) + "\n]\n")
     return path
@@ -190,18 +195,24 @@ def events(entries: Iterable[Entry]) -> list[list[tuple[Entry | None, Entry]]]:
     return [list(part) for _, part in together][::-1]
 
 
+def _plain(entry: Entry) -> dict[str, Any]:
+    """Return the fields of an entry; an older one keeps its line, which has no registration."""
+    found = asdict(entry)
+    return found if entry.registration else {k: found[k] for k in found if k != "registration"}
+
+
 def _says(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the verdict, its preset and its results version; only the verdict if unmeasured."""
+    """Return the verdict and the records that it rests on; only the verdict if unmeasured."""
     if row["verdict"] is None or row["mean"] is None:
         return (row["verdict"],)
-    return row["verdict"], row["preset"], row["results_version"]
+    return row["verdict"], row["preset"], row["results_version"], row.get("registration")
 
 
 def _finding(row: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: row[name] for name in ("preset", "results_version", "claim", "verdict", "n")}
     # as many digits as the records have
     effect = {name: row[name] and round(row[name], 6) for name in ("mean", "lo", "hi")}
-    return found | effect
+    return found | effect | {"registration": row.get("registration")}
 
 
 def _without_verdict(claim: str, row: Mapping[str, Any]) -> dict[str, Any]:

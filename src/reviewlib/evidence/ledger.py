@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from reviewlib import papers
-from reviewlib.evidence import verdicts
+from reviewlib.evidence import history, registration, verdicts
 from reviewlib.evidence.record import Record, RecordError
 from reviewlib.evidence.stats import Interval
 from reviewlib.evidence.store import Store, on_data
@@ -39,7 +39,8 @@ def entries(of: Study, store: Store) -> list[dict[str, Any]]:
         record, notes = best(of, store)
     except RecordError as error:
         record, notes = None, [str(error)]
-    return [_entry(of, claim, record) | {"reason": "; ".join(notes)} for claim in of.claims]
+    shared = {"reason": "; ".join(notes), **_versions(of)}
+    return [_entry(of, claim, record) | shared for claim in of.claims]
 
 
 def record_status(of: Study, store: Store) -> list[dict[str, Any]]:
@@ -48,6 +49,31 @@ def record_status(of: Study, store: Store) -> list[dict[str, Any]]:
     `state` is valid, stale or missing; `why` gives the reason for stale.
     """
     return [_status(of, preset.name, store) for preset in of.presets]
+
+
+def story(study: Study) -> list[dict[str, Any]]:
+    """Return one mapping per registration, oldest first: what each version of a study said.
+
+    It has the entry's `version`, `date`, `why` and `pilots`; and `verdicts`, the last verdict on
+    each claim that the history has under this registration.
+
+    Raises:
+        RegistrationError: the registrations are damaged.
+        HistoryError: the history is damaged.
+    """
+    past = history.read(study.name)
+    return [
+        {
+            "version": entry.version,
+            "date": entry.date,
+            "why": entry.why,
+            "pilots": list(entry.pilots),
+            "verdicts": {
+                each.claim: each.verdict for each in past if each.registration == entry.version
+            },
+        }
+        for entry in registration.read(study.name)
+    ]
 
 
 def _status(of: Study, preset: str, store: Store) -> dict[str, Any]:
@@ -100,5 +126,25 @@ def _entry(of: Study, claim: Claim, record: Record | None) -> dict[str, Any]:
         "results_version": record.results_version if record else None,
         "device": record.provenance["device"] if record else None,
         "commit": record.provenance["commit"] if record else None,
+        "registration": _registration(record),
         "stale": record is None,
     }
+
+
+def _registration(record: Record | None) -> int | None:
+    """Return the registration that a record was made under; None without one."""
+    made = record.provenance.get("registration") if record else None
+    return made if isinstance(made, int) else None
+
+
+def _versions(of: Study) -> dict[str, Any]:
+    """Return the registered versions of a study, and how many came before today's.
+
+    Both are None if the registrations or the history are damaged.
+    """
+    try:
+        told = story(of)
+    except ValueError:  # `problems` and `history.read` say what is wrong
+        return {"versions": None, "versions_before": None}
+    before = sum(version["version"] < of.results_version for version in told)
+    return {"versions": told, "versions_before": before}

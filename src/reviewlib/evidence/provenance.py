@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from reviewlib import sources
@@ -43,19 +44,26 @@ def today() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """Return the commit of the package, with "+" if uncommitted code differs, or "unknown"."""
+    """Return the commit of the package, with "+" if what it runs by differs, or "unknown".
+
+    That is the code and the registrations; the records and the history are what came out.
+    """
     here = sources.PACKAGE
-
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        head = git("rev-parse", "--short=12", "HEAD")
-        edited = git(
-            "status", "--porcelain", "--", str(here), f":(exclude){here}/papers/*/records/*"
-        )
-    except (OSError, subprocess.CalledProcessError):
+    records = f"{here}/papers/*/records"
+    head = git(here, "rev-parse", "--short=12", "HEAD")
+    code = git(here, "status", "--porcelain", "--", str(here), f":(exclude){records}/*")
+    tests = git(here, "status", "--porcelain", "--", f":(glob){records}/registrations.json")
+    if None in (head, code, tests):
         return "unknown"
-    return head + ("+" if edited else "")
+    return f"{head}{'+' if code or tests else ''}"
+
+
+def git(folder: Path, *words: str) -> str | None:
+    """Return what git prints when it runs in a folder; None if it fails or is not there."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True
+        )
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
