@@ -59,8 +59,8 @@ SIZES: Mapping[str, Mapping[str, Any]] = {
     "gpu": {
         "data": "fashion-mnist",
         "image_size": 28,
-        "train": 54_000,
-        "validation": 6000,
+        "train": 10_000,
+        "validation": 4_000,
         "trials": 8,
         "tuning_seeds": 2,
     },
