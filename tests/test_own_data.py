@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
+import torch
 import toy
 import yaml
 from images import cifar_archive, digits, noise, photos
@@ -13,18 +14,18 @@ from typer.testing import CliRunner
 
 from reviewlib import cli, data, papers
 from reviewlib.book import private
-from reviewlib.data import DataError, datasets
+from reviewlib.data import DataError, Split, datasets
 from reviewlib.evidence.record import RecordError
 from reviewlib.evidence.store import store_on
 from reviewlib.page.agreement import evidence
 from reviewlib.page.chapter import open_chapter
 from reviewlib.papers.sam.study import STUDY as SAM
-from reviewlib.trial.other_data import TRAINING_BATCHES, resize
+from reviewlib.trial.other_data import TRAINING_BATCHES, resize, shortfall
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return photos(tmp_path / "pets")
+    return photos(tmp_path / "pets", 200)
 
 
 @pytest.fixture
@@ -36,27 +37,55 @@ def archive(tmp_path, monkeypatch):
 
 
 def test_sizes_shrink_to_the_data_and_a_preset_tunes_for_itself(folder):
-    preset = replace(toy.TINY, train=99, batch_size=5, seeds=2, settings_from="laptop")
+    preset = replace(toy.TINY, train=999, validation=999, seeds=99, settings_from="laptop")
     found = data.load(str(folder))
     size = resize(preset, name=str(folder))
-    there = len(found.development.train)
-    assert size.train == there // 5 * 5 < 99
-    assert size.validation == len(found.development.validation) < 40
+    there = len(found.development.train) / 2
+    assert there - 20 < size.train <= there and size.train % 20 == 0
+    assert size.validation == len(found.development.validation) // 2
+    assert size.seeds == len(found.test) // 50 == 2
     assert (size.data, size.image_size, size.settings_from) == (found.name, 7, None)
     assert resize(preset, name=preset.data) == preset
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("batch", "seeds", "message"),
     [
-        ({"batch_size": 50}, "laptop needs at least 200 training images, but there are"),
-        ({"seeds": 9}, "laptop needs at least 90 test images, but there are"),
+        (50, None, "laptop needs at least 400 training images, but there are"),
+        (5, 9, "laptop needs at least 450 test images, but there are"),
     ],
 )
-def test_too_small_data_are_told_how_many_are_needed(folder, changes, message):
-    preset = replace(toy.TINY, batch_size=5, seeds=2)
+def test_too_small_data_are_told_how_many_are_needed(folder, batch, seeds, message):
     with pytest.raises(DataError, match=message):
-        resize(replace(preset, **changes), name=str(folder))
+        resize(replace(toy.TINY, batch_size=batch), seeds, str(folder))
+
+
+def of_test_images(count):
+    """A data set of so many test images, and more than enough others."""
+    splits = [Split(torch.zeros(n, 1, 28, 28).byte(), torch.arange(n) % 2) for n in (800, count)]
+    return data.Dataset(data.Development("", ("a", "b"), "", splits[0], splits[0]), splits[1])
+
+
+@pytest.mark.parametrize(("images", "seeds"), [(100, 2), (149, 2), (700, 14), (9000, 40)])
+def test_a_final_seed_has_at_least_50_test_images(images, seeds, monkeypatch):
+    monkeypatch.setattr(data, "load", lambda _: of_test_images(images))
+    assert resize(replace(toy.TINY, seeds=60), name="mine").seeds == seeds
+    assert resize(toy.TINY, name="mine").seeds == min(seeds, toy.TINY.seeds)
+
+
+def test_two_final_seeds_are_needed_for_an_interval(monkeypatch):
+    monkeypatch.setattr(data, "load", lambda _: of_test_images(99))
+    with pytest.raises(DataError, match="at least 100 test images, but there are 99"):
+        resize(toy.TINY, name="mine")
+
+
+def test_too_few_test_images_make_everything_exploratory():
+    assert shortfall(of_test_images(500)) == ""
+    assert shortfall(of_test_images(499)) == (
+        "Everything here is exploratory: 499 test images give 9 final seeds of 50, and to judge a "
+        "claim takes 10. 1 test image is missing: add about 4 images, as about 30% are for testing."
+    )
+    assert "380 test images are missing: add about 1,267 images" in shortfall(of_test_images(120))
 
 
 def test_no_arm_is_given_fewer_images_than_a_resized_preset_leaves_for_a_batch():
@@ -151,7 +180,7 @@ def test_quick_on_other_data_takes_no_settings_from_the_book(toy_on_digits):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("study", "toy", "--preset", "gpu"), "needs at least 2000 training images"),
+        (("study", "toy", "--preset", "gpu"), "needs at least 4000 training images"),
         (("build",), "has no valid records.*--data"),
     ],
 )
@@ -185,7 +214,7 @@ def test_sam_runs_on_digits(tmp_path, brief_sam, own_cache):
     code, output = run("study", "sam", "--data", digits(tmp_path / "digits"))
     assert code == 0, output
     record = written(tmp_path)
-    assert record["preset"]["train"] == 1000 and record["preset"]["validation"] < 500
+    assert record["preset"]["train"] == 400 and record["preset"]["validation"] < 250
     assert {row["arm"] for row in record["rows"]} == {"sgd", "sam"}
     assert max(row["accuracy"] for row in record["rows"]) > 0.3
 

@@ -29,7 +29,7 @@ def test_load_assigns_splits_checksum_and_classes(monkeypatch):
     dataset = datasets._load.__wrapped__("fashion-mnist", "cpu")  # bypasses the cache
     assert (dataset.development.train, dataset.development.validation, dataset.test) == splits
     assert (dataset.name, dataset.checksum) == ("fashion-mnist", "abc")
-    assert dataset.identity == ["abc", 4, 3, 2]
+    assert dataset.identity == ["abc", data.POOLS, 4, 3, 2]
     assert (len(dataset.classes), dataset.classes[9]) == (10, "Ankle boot")
 
 

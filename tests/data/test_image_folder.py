@@ -1,5 +1,6 @@
 """A folder of the reader's own images."""
 
+import hashlib
 import os
 from dataclasses import replace
 
@@ -29,8 +30,15 @@ def test_a_folder_of_mixed_images_becomes_one_data_set(folder):
     train, validation, test = found.development.train, found.development.validation, found.test
     assert train.images.shape[1:] == (3, 28, 28)
     assert len(train) + len(validation) + len(test) == 120
-    assert len(train) > len(test) > len(validation)
+    assert len(train) > max(len(test), len(validation))
     assert all(set(split.labels.tolist()) == {0, 1} for split in (train, validation, test))
+
+
+def test_half_of_the_images_train_and_three_in_ten_test():
+    keys = [hashlib.sha256(bytes([i // 100, i % 100])).digest() for i in range(10_000)]
+    parts = [image_folder.Picture(key, np.empty(0), gray=True, label=0).part for key in keys]
+    shares = np.bincount(parts) / 10_000
+    assert shares == pytest.approx([0.5, 0.2, 0.3], abs=0.02)  # four standard deviations
 
 
 def test_gray_files_stay_gray(tmp_path):

@@ -91,7 +91,7 @@ def test_presets_add_a_studys_own_sizes_to_the_shared_ones():
     assert (quick.data, quick.image_size, quick.seeds) == ("fashion-mnist-subset", 14, 3)
     assert quick.settings_from == "laptop" and quick.conditions == ("clean",)
     assert (laptop.trials, laptop.seeds, laptop.settings_from) == (16, 20, None)
-    assert (gpu.image_size, gpu.train, gpu.batch_size) == (28, 54_000, 500)
+    assert (gpu.image_size, gpu.train, gpu.batch_size) == (28, 10_000, 500)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,19 @@ def test_arms_share_images_noise_and_order_by_seed():
     assert one.train.images.shape[1:] == (1, 7, 7)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"train": 2001}, "half of the training pool, 2000 images, got 2001"),
+        ({"validation": 501}, "half of the validation pool, 500 images, got 501"),
+    ],
+)
+def test_a_run_takes_at_most_half_of_a_pool(sizes, message):
+    draw(DEVELOPMENT, replace(toy.TINY, train=2000, validation=500), CLEAN, 5)
+    with pytest.raises(ValueError, match=message):
+        draw(DEVELOPMENT, replace(toy.TINY, **sizes), CLEAN, 5)
+
+
 def test_an_arm_with_a_train_fraction_gets_the_first_of_the_same_images():
     whole = draw(DEVELOPMENT, toy.TINY, NOISE, 5)
     half = draw(DEVELOPMENT, toy.TINY, NOISE, 5, train_fraction=0.5)

@@ -10,6 +10,7 @@ import torch
 
 from reviewlib.data import cifar, image_folder
 from reviewlib.data.fashion import full, subset
+from reviewlib.data.pools import POOLS
 from reviewlib.data.split import Split
 
 # Each returns the splits, the checksum and the class names.
@@ -56,9 +57,9 @@ class Dataset:
 
     @property
     def identity(self) -> list[Any]:
-        """The checksum and the number of images of each split: what a run's result depends on."""
+        """The checksum, and how and into what sizes the pools are cut: what a result depends on."""
         splits = (self.development.train, self.development.validation, self.test)
-        return [self.checksum, *(len(split.labels) for split in splits)]
+        return [self.checksum, POOLS, *(len(split.labels) for split in splits)]
 
 
 def load(name: str = "fashion-mnist", device: str | torch.device = "cpu") -> Dataset:

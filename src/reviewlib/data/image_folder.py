@@ -19,7 +19,7 @@ from reviewlib.data.split import Split, Splits
 
 IMAGE_SIZE = 28  # as in Fashion-MNIST, so that the same presets fit
 PARTS = ("training", "validation", "test")
-TRAIN, VALIDATION = 0.6, 0.15  # approximate fractions of the images; the rest is for testing
+TRAIN, VALIDATION, TEST = 0.5, 0.2, 0.3  # approximate fractions of the images
 MOST_BYTES = 100_000_000  # per file
 MOST_PIXELS = 50_000_000  # per image: a small file may unpack to a huge image
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")  # no decoder starts a program

@@ -110,11 +110,6 @@ def replay(study: Study, arm: Arm) -> Fingerprint:
     }
 
 
-<<<<<<< HEAD
-def _searched_by(study: Study, arm: Arm) -> tuple[str, ...]:
-    """Return the hyperparameters that an arm's trials differ in; an ablation has its parent's."""
-    return study.arm(arm.parent).search if arm.parent else arm.search
-=======
 def differences(stored: Fingerprint, fresh: Fingerprint) -> list[str]:
     """Return what differs beyond rounding: conditions, losses, scores; empty if nothing does."""
     if stored.keys() != fresh.keys():
@@ -137,4 +132,8 @@ def _close(stored: list[float], fresh: list[float], tolerance: float) -> bool:
         math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
         for a, b in zip(stored, fresh, strict=True)
     )
->>>>>>> bf69359ec9d9dbd057cad3af16b23051886491ec
+
+
+def _searched_by(study: Study, arm: Arm) -> tuple[str, ...]:
+    """Return the hyperparameters that an arm's trials differ in; an ablation has its parent's."""
+    return study.arm(arm.parent).search if arm.parent else arm.search

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import replace
 
 from reviewlib import data
+from reviewlib.data import image_folder
 from reviewlib.trial.study import Preset, Study
 
-# What a preset needs of another data set, at least: batches of training images (an arm may get only
-# a quarter of them), batches of validation images, and test images per final seed.
-TRAINING_BATCHES, VALIDATION_BATCHES, TEST_FOLD = 4, 1, 10
+# What a run needs of another data set, at least: batches of training images (an arm may get only a
+# quarter of them), and batches of validation images.
+TRAINING_BATCHES, VALIDATION_BATCHES = 4, 1
+TEST_FOLD = 50  # test images per final seed, at least
+MOST_SEEDS = 40
+LEAST_SEEDS = 10  # fewer judge no claim
 
 
 def resize(preset: Preset, seeds: int | None = None, name: str | None = None) -> Preset:
     """Return the preset with another number of final seeds or on another data set.
+
+    On another data set, a run takes at most half of a pool, and every final seed has at least 50
+    test images; unless `seeds` says otherwise, there are at most 40.
 
     Raises:
         ValueError: there are fewer than two seeds, too few for an interval.
@@ -22,8 +30,9 @@ def resize(preset: Preset, seeds: int | None = None, name: str | None = None) ->
     """
     if seeds is not None and seeds < 2:
         raise ValueError(f"seeds must be at least 2, or there is no interval, got {seeds}")
-    preset = replace(preset, seeds=seeds or preset.seeds)
-    return preset if name in (None, preset.data) else _fitted(preset, data.load(name))
+    if name in (None, preset.data):
+        return replace(preset, seeds=seeds or preset.seeds)
+    return _fitted(preset, data.load(name), seeds)
 
 
 def study_on(study: Study, dataset: data.Dataset) -> Study:
@@ -35,14 +44,32 @@ def study_on(study: Study, dataset: data.Dataset) -> Study:
     return replace(study, presets=tuple(fitted))
 
 
-def _fitted(preset: Preset, dataset: data.Dataset) -> Preset:
+def shortfall(dataset: data.Dataset) -> str:
+    """Return the sentence that says how many images are missing to judge a claim, "" if none are.
+
+    With fewer than 10 final seeds of 50 test images, all that a study finds is exploratory.
+    """
+    there, least = len(dataset.test), LEAST_SEEDS * TEST_FOLD
+    if there >= least:
+        return ""
+    missing = least - there
+    lacking = "1 test image is missing" if missing == 1 else f"{missing:,} test images are missing"
+    images = math.ceil(missing / image_folder.TEST)
+    return (
+        f"Everything here is exploratory: {there:,} test images give {there // TEST_FOLD} final "
+        f"seeds of {TEST_FOLD}, and to judge a claim takes {LEAST_SEEDS}. {lacking}: "
+        f"add about {images:,} images, as about {image_folder.TEST:.0%} are for testing."
+    )
+
+
+def _fitted(preset: Preset, dataset: data.Dataset, seeds: int | None) -> Preset:
     """Return the preset on another data set, with sizes that fit it, and with its own tuning."""
     train, validation = dataset.development.train, dataset.development.validation
     batch = preset.batch_size
     needed = {
-        "training": (len(train), TRAINING_BATCHES * batch),
-        "validation": (len(validation), VALIDATION_BATCHES * batch),
-        "test": (len(dataset.test), TEST_FOLD * preset.seeds),
+        "training": (len(train), 2 * TRAINING_BATCHES * batch),  # a run takes half of them
+        "validation": (len(validation), 2 * VALIDATION_BATCHES * batch),
+        "test": (len(dataset.test), TEST_FOLD * (seeds or 2)),
     }
     for what, (there, least) in needed.items():
         if there < least:
@@ -54,7 +81,8 @@ def _fitted(preset: Preset, dataset: data.Dataset) -> Preset:
         preset,
         data=dataset.name,
         image_size=data.nearest_image_size(train, preset.image_size),
-        train=min(preset.train, len(train) // batch * batch),
-        validation=min(preset.validation, len(validation)),
+        train=min(preset.train, data.limit(len(train)) // batch * batch),
+        validation=min(preset.validation, data.limit(len(validation))),
+        seeds=seeds or min(preset.seeds, len(dataset.test) // TEST_FOLD, MOST_SEEDS),
         settings_from=None,
     )

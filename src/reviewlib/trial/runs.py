@@ -102,14 +102,18 @@ def draw(
 
     The same seed gives every arm the same images and the same wrong labels; an arm with a
     train_fraction gets the first of the same training images.
+
+    Raises:
+        ValueError: the preset asks for more than half of a pool.
     """
     classes = len(development.classes)
     subset, noise = data.stream(seed, "subset"), data.stream(seed, "noise")
     parts = []
-    for split, size in (
-        (development.train, preset.train),
-        (development.validation, preset.validation),
+    for what, split, size in (
+        ("training", development.train, preset.train),
+        ("validation", development.validation, preset.validation),
     ):
+        data.require_half(size, len(split), what)
         part = data.shrink(data.subset(split, size, subset), preset.image_size)
         labels = data.flip_labels(part.labels, condition.label_noise, classes, noise)
         parts.append(data.Split(part.images, labels))
