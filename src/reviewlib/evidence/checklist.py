@@ -6,19 +6,21 @@ import contextlib
 
 import pandas as pd
 
-from reviewlib.evidence import stats, units, verdicts
+from reviewlib.evidence import history, stats, units, verdicts
+from reviewlib.evidence.health import not_learned
 from reviewlib.evidence.record import Record, RecordError
+from reviewlib.evidence.results import conditions_of
 from reviewlib.evidence.store import BOOK, Store
 from reviewlib.evidence.validity import EVIDENCE, problems
 from reviewlib.trial.arms import CORE_ROLES
+from reviewlib.trial.controls import is_a_a
 from reviewlib.trial.fingerprints import test_digest
 from reviewlib.trial.study import Study
 
 Rule = tuple[str, bool | None, str]  # name, whether it is met (None: does not apply), reason
 
-# Least gain in accuracy over logistic regression: a net that a linear model nearly matches is too
-# weak a baseline.
-HEALTHY = 0.01
+FEWEST_TRIALS = 8
+FEWEST_SEEDS = 10
 
 
 def checklist(study: Study, record: Record, store: Store = BOOK) -> pd.DataFrame:
@@ -38,16 +40,8 @@ def checklist(study: Study, record: Record, store: Store = BOOK) -> pd.DataFrame
 
 def _before(study: Study, record: Record) -> list[Rule]:
     """Return the rules on what is fixed before the final seeds run."""
-    both = record.runs(study.role("baseline").name).merge(
-        record.floor, on=["condition", "seed"], suffixes=("", "_floor")
-    )
-    lead = (both["accuracy"] - both["accuracy_floor"]).groupby(both["condition"]).mean().min()
-    roles = {arm.role for arm in study.arms} | set(study.not_applicable)
-    core = {arm.name for arm in study.arms if arm.role in CORE_ROLES}
-    tuned = record.trials[record.trials["arm"].isin(core)]
-    trials = tuned.groupby(["arm", "condition"]).size()
-    edges = sum(map(bool, tuned["edges"]))
-    folds = record.preset["seeds"]
+    ran = set(record.rows["arm"])
+    roles = {arm.role for arm in study.arms if arm.name in ran} | set(study.not_applicable)
     final = study.seeds(study.preset(record.preset["name"]))
     return [
         (
@@ -64,24 +58,14 @@ def _before(study: Study, record: Record) -> list[Rule]:
                 if role in roles
             ),
         ),
-        (
-            "2. A healthy baseline",
-            bool(lead > HEALTHY),
-            f"at least {units.with_unit(lead, 'accuracy')} above logistic regression in every "
-            f"condition, paired over {both['seed'].nunique()} seeds",
-        ),
+        _health(study, record),
         (
             "3. Test data out of reach",
             set(record.rows["seed"]) == set(final),
-            f"tuning has no access to test images; {folds} seeds are scored on {folds} disjoint "
-            "folds",
+            f"only validation chooses; {len(final)} seeds are scored on {len(final)} disjoint "
+            "folds of the test pool",
         ),
-        (
-            "4. Equal tuning",
-            trials.nunique() == 1 and int(trials.iloc[0]) >= 8,
-            f"{trials.iloc[0]} trials per core arm and condition; {edges} of {len(trials)} chosen "
-            "settings lie at an edge of their range and are flagged",
-        ),
+        _equal_tuning(study, record),
         (
             "5. Cost counted and measured",
             bool((record.rows["passes"] > 0).all() and record.rows["peak_bytes"].notna().all()),
@@ -89,6 +73,43 @@ def _before(study: Study, record: Record) -> list[Rule]:
             "and seconds are those of the runs, not of a controlled timing",
         ),
     ]
+
+
+def _health(study: Study, record: Record) -> Rule:
+    """Return whether every arm of a primary claim learned more than logistic regression."""
+    leads = {}
+    for claim in study.primary:
+        leads |= verdicts.health(study, record, claim)
+    weak = not_learned(study, leads)
+    said = "; ".join(
+        f"{study.arm(arm).label}, {study.condition(condition).label}: "
+        f"{units.with_unit(lead.mean, 'accuracy')} "
+        f"[{units.effect(lead.lo, 'accuracy')}, {units.effect(lead.hi, 'accuracy')}]"
+        + (", which may fail" if study.arm(arm).may_fail else "")
+        for (arm, condition), lead in leads.items()
+    )
+    return (
+        "2. Healthy arms",
+        bool(leads) and not weak,
+        f"leads over logistic regression: {said or 'not measured in these records'}",
+    )
+
+
+def _equal_tuning(study: Study, record: Record) -> Rule:
+    """Return whether the judged arms got equally many trials, and enough, on every seed."""
+    core = {arm.name for arm in study.arms if arm.role in CORE_ROLES}
+    judged = core.union(*({arm for _, arm, _ in claim.contrast} for claim in study.primary))
+    searched = [arm.name for arm in study.arms if arm.name in judged and arm.search]
+    tuned = record.trials[record.trials["arm"].isin(searched)]
+    trials = tuned.groupby(["arm", "condition", "seed"]).size()
+    fewest, most = trials.min(), trials.max()
+    return (
+        "4. Equal tuning",
+        fewest == most and fewest >= FEWEST_TRIALS,
+        f"{fewest if fewest == most else f'{fewest} to {most}'} trials for each arm that is "
+        f"judged, in every condition and on every seed; the result is the expected best of "
+        f"{record.preset['tries']}",
+    )
 
 
 def _after(study: Study, record: Record, store: Store) -> list[Rule]:
@@ -101,12 +122,12 @@ def _after(study: Study, record: Record, store: Store) -> list[Rule]:
     )
     diverged = int(rows["diverged_at"].notna().sum())
     level = units.percent(stats.simultaneous_level(len(study.primary)))
-    primary = [verdicts.judge(c, rows, len(study.primary)) for c in study.primary]
+    primary = [verdicts.judge(study, record, claim) for claim in study.primary]
     combined = [arm.label for arm in study.arms if arm.role == "combination"]
     return [
         (
             "6. Paired seeds",
-            seeds.nunique() == 1 and len(seeds.iloc[0]) >= 10,
+            seeds.nunique() == 1 and len(seeds.iloc[0]) >= FEWEST_SEEDS,
             f"n = {len(seeds.iloc[0])}, the same seeds in every arm",
         ),
         (
@@ -119,12 +140,9 @@ def _after(study: Study, record: Record, store: Store) -> list[Rule]:
             all(out.interval.n == len(seeds.iloc[0]) for out in primary),
             f"Student t, paired; {level} for {len(primary)} primary claims",
         ),
-        (
-            "9. Verdicts computed",
-            all(out.verdict is not None for out in primary),
-            "by evidence/verdicts.py, from the rows of the record",
-        ),
+        _computed(study, record, primary),
         _controls(study, record),
+        _a_a_everywhere(study, record),
         (
             "11. Combination",
             bool(combined),
@@ -135,14 +153,45 @@ def _after(study: Study, record: Record, store: Store) -> list[Rule]:
     ]
 
 
+def _computed(study: Study, record: Record, primary: list[verdicts.Verdict]) -> Rule:
+    """Return whether every primary claim has a verdict, and none was written down otherwise."""
+    written = {entry.claim: entry for entry in history.read(study.name)}
+    wrong = [
+        out.claim.name
+        for out in primary
+        if (entry := written.get(out.claim.name))
+        and (entry.preset, entry.results_version) == (record.preset["name"], record.results_version)
+        and entry.verdict != out.verdict
+    ]
+    return (
+        "9. Verdicts computed",
+        all(out.verdict is not None for out in primary) and not wrong,
+        "by evidence/verdicts.py, from the rows of the record"
+        + (f"; the history says otherwise of {', '.join(wrong)}" if wrong else ""),
+    )
+
+
 def _controls(study: Study, record: Record) -> Rule:
     """Return whether the record has controls, and all of them passed."""
-    outs = verdicts.judge_controls(study, record.rows)
+    outs = verdicts.judge_controls(study, record)
     said = "; ".join(f"{out.claim.name}: {out.verdict}" for out in outs)
     return (
         "10. Controls on ourselves",
         bool(outs) and all(out.verdict == "passed" for out in outs),
         said or "these records have neither an A/A control nor a positive control",
+    )
+
+
+def _a_a_everywhere(study: Study, record: Record) -> Rule:
+    """Return whether there is an A/A control in every condition with a primary claim."""
+    asked = set().union(*(conditions_of(claim) for claim in study.primary))
+    outs = verdicts.judge_controls(study, record)
+    again = set().union(*(conditions_of(out.claim) for out in outs if is_a_a(out.claim)))
+    labels = [study.condition(name).label for name in sorted(asked - again)]
+    return (
+        "10. An A/A control beside every primary claim",
+        asked <= again,
+        f"missing in: {', '.join(labels)}" if labels else "in every condition with a primary claim",
     )
 
 
