@@ -88,7 +88,7 @@ def settings_source(study: Study, preset: Preset, store: Store = BOOK) -> Chosen
     """
     if preset.settings_from is None:
         return None
-    for place in (store, BOOK):
+    for place in (store,) if store.data else (store, BOOK):  # other images, other settings
         if place.has(study.name, preset.settings_from):
             record = place.load(study.name, preset.settings_from)
             return chosen(record.runs.to_dict("records"))

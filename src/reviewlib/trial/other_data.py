@@ -63,7 +63,7 @@ def shortfall(dataset: data.Dataset) -> str:
 
 
 def _fitted(preset: Preset, dataset: data.Dataset, seeds: int | None) -> Preset:
-    """Return the preset on another data set, with sizes that fit it, and with its own tuning."""
+    """Return the preset on another data set, with sizes that fit it."""
     train, validation = dataset.development.train, dataset.development.validation
     batch = preset.batch_size
     needed = {
@@ -84,5 +84,4 @@ def _fitted(preset: Preset, dataset: data.Dataset, seeds: int | None) -> Preset:
         train=min(preset.train, data.limit(len(train)) // batch * batch),
         validation=min(preset.validation, data.limit(len(validation))),
         seeds=seeds or min(preset.seeds, len(dataset.test) // TEST_FOLD, MOST_SEEDS),
-        settings_from=None,
     )
