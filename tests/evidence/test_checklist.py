@@ -146,6 +146,11 @@ BROKEN = [
         {},
         lambda record: {"trials": record.trials.query("trial < 7 or seed % 10 != 3")},
     ),
+    (
+        "4. Equal tuning",
+        {},
+        lambda record: {"trials": pd.concat([record.trials, record.trials.query("arm == 'slow'")])},
+    ),
     ("5. Cost counted and measured", {}, rows(lambda table: table.assign(peak_bytes=np.nan))),
     ("5. Cost counted and measured", {}, rows(lambda table: where(table, "arm", "sgd", passes=0))),
     ("6. Paired seeds", {}, runs(lambda table: table[table["seed"] % 10 != 0])),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from reviewlib.evidence import stats
-from reviewlib.evidence.record import Record
 from reviewlib.evidence.results import conditions_of, diverged_of, holds, results, values_of
 from reviewlib.evidence.rules import Verdict
 from reviewlib.trial.claims import Claim
 from reviewlib.trial.controls import is_a_a
 from reviewlib.trial.study import Study
+
+if TYPE_CHECKING:
+    from reviewlib.evidence.record import Record
 
 # Both sides of an A/A control are exchangeable, so at 95% one in twenty would fail by chance.
 A_A_LEVEL = 0.999

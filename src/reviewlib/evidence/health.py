@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from reviewlib.evidence import contrasts, stats
-from reviewlib.evidence.record import Record
 from reviewlib.evidence.results import results
 from reviewlib.evidence.stats import Interval
 from reviewlib.trial.claims import Claim
 from reviewlib.trial.study import Study
+
+if TYPE_CHECKING:
+    from reviewlib.evidence.record import Record
 
 FLOOR = "logistic regression"
 

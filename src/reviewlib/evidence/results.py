@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from reviewlib.evidence import contrasts
-from reviewlib.evidence.record import Record
 from reviewlib.trial.claims import Claim
 from reviewlib.trial.contrast import Contrast
 from reviewlib.trial.study import Study
+
+if TYPE_CHECKING:
+    from reviewlib.evidence.record import Record
 
 
 def results(study: Study, record: Record, claim: Claim) -> pd.DataFrame:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from reviewlib.evidence import contrasts, stats
 from reviewlib.evidence.controls import calibration, judge_controls
 from reviewlib.evidence.health import health, not_learned
-from reviewlib.evidence.record import Record
 from reviewlib.evidence.results import conditions_of, diverged_of, results, values_of
 from reviewlib.evidence.rules import (
     NOT_LEARNED,
@@ -22,6 +22,9 @@ from reviewlib.evidence.rules import (
 )
 from reviewlib.trial.claims import Claim
 from reviewlib.trial.study import Study
+
+if TYPE_CHECKING:
+    from reviewlib.evidence.record import Record
 
 __all__ = [
     "VERDICTS",
