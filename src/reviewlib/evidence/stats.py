@@ -10,6 +10,9 @@ at n = 3, 5, 10 say what becomes of a boundary that 2.5% of the studies should c
   until nothing is settled, so what they cost is power: at n = 10, with one run in fifty, an effect
   found in all studies is found in two of three. A divergence of one arm that is too rare to be
   among the seeds is not in the interval.
+- A search for every seed, expected best of 8 of 16 trials, n = 10, 20, 40, validated on one pool
+  that all seeds share: 2.4 to 2.7%; at n = 40, if arm and learning rate alone decided which images
+  of the pool are classified correctly, 3.0%. One search for all seeds: 9 to 21%.
 """
 
 from __future__ import annotations
