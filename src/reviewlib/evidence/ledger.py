@@ -134,7 +134,7 @@ def _entry(of: Study, claim: Claim, record: Record | None) -> dict[str, Any]:
 def _registration(record: Record | None) -> int | None:
     """Return the registration that a record was made under; None without one."""
     made = record.provenance.get("registration") if record else None
-    return made if isinstance(made, int) else None
+    return made if type(made) is int else None
 
 
 def _versions(of: Study) -> dict[str, Any]:

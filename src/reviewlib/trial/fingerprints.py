@@ -31,7 +31,7 @@ def test_digest(study: Study, preset: Preset) -> str:
     It covers the primary claims and the controls, their arms, ranges and conditions, the sizes, the
     pools and the folds. It does not cover texts, nor exploratory claims and their arms.
     """
-    arms = tested(study)
+    arms = arms_tested(study)
     searched = {name for arm in arms for name in arm.search}
     places = {name for *_, name in _terms(study)}
     return digest(
@@ -47,7 +47,7 @@ def test_digest(study: Study, preset: Preset) -> str:
     )
 
 
-def tested(study: Study) -> list[Arm]:
+def arms_tested(study: Study) -> list[Arm]:
     """Return the arms that the primary claims and the controls compare."""
     names = {name for _, name, _ in _terms(study)}
     return [arm for arm in study.arms if arm.name in names]
