@@ -57,6 +57,15 @@ def test_an_exploratory_arm_needs_no_registration():
     assert problems(changed) == []
 
 
+def test_the_parent_of_a_tested_arm_is_tested_too():
+    other = replace(toy.SLOW, name="other", role="ablation")
+    child = replace(toy.SGD, name="child", role="ablation", search=(), parent="other")
+    claim = replace(toy.CLAIM, contrast=(child - toy.SGD) @ toy.CLEAN)
+    study = toy.study(arms=(*toy.ARMS, other, child), claims=(claim,))
+    register(study, "the first")
+    assert list(read("toy")[0].fingerprints) == ["sgd", "other", "child"]
+
+
 def test_words_change_no_registration():
     register(toy.study(), "the first")
     assert matching(toy.study(title="Another", claims=(replace(toy.CLAIM, where="page 7"),)))

@@ -48,8 +48,9 @@ def test_digest(study: Study, preset: Preset) -> str:
 
 
 def arms_tested(study: Study) -> list[Arm]:
-    """Return the arms that the primary claims and the controls compare."""
-    names = {name for _, name, _ in _terms(study)}
+    """Return the arms that the primary claims and the controls compare, and their parents."""
+    compared = [study.arm(name) for _, name, _ in _terms(study)]
+    names = {name for arm in compared for name in (arm.name, arm.parent)}
     return [arm for arm in study.arms if arm.name in names]
 
 
