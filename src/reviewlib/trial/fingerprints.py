@@ -48,8 +48,9 @@ def test_digest(study: Study, preset: Preset) -> str:
 
 
 def tested(study: Study) -> list[Arm]:
-    """Return the arms that the primary claims and the controls compare."""
+    """Return the arms that the primary claims and the controls compare, and their parents."""
     names = {name for _, name, _ in _terms(study)}
+    names |= {study.arm(name).parent for name in names}
     return [arm for arm in study.arms if arm.name in names]
 
 
