@@ -43,7 +43,6 @@ def make(
     Raises:
         OSError: the cache cannot be written; raised before anything runs.
         RecordError: the records that the settings come from are damaged; before anything runs.
-        ValueError: these records lack an arm or a condition; before anything runs.
     """
     start = time.perf_counter()
     out = experiment.run(
@@ -103,6 +102,7 @@ def verify(
         )
     reasons = to_rerun(stored, study, store)
     stale = {name for names in reasons.values() for name in names}
+    stale |= {arm.name for arm in study.arms if arm.parent in stale}  # they take its settings
     rerun = [arm.name for arm in study.arms_of(preset) if arm.name in stale]
     record = stored
     if stale:

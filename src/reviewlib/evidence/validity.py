@@ -120,17 +120,17 @@ def best(study: Study, store: Store = BOOK) -> tuple[Record, list[str]]:
 def _searched_otherwise(record: Record, study: Study, preset: Preset, store: Store) -> list[str]:
     """Return the arms whose trials differ from those that the study would run today."""
     arms = {arm.name: arm for arm in study.arms}
-    source = settings_source(study, preset, store)
-    found = chosen(record.runs.to_dict("records")) if source is None else source
+    own = chosen(record.runs.to_dict("records"))
+    source = settings_source(study, preset, store) or {}
+    given = source.keys() >= own.keys()  # otherwise the preset has searched for itself
 
     def asked(run: dict) -> list[Settings] | None:
         """Return the settings of the run's trials; None if they cannot be known."""
         arm, where = arms[run["arm"]], run["condition"]
         if preset.settings_from is not None:
-            same = found.get((arm.name, where, run["seed"]))
-            return None if source is None else [same]
+            return [source[arm.name, where, run["seed"]]] if given else None
         if arm.parent:
-            parent = found.get((arm.parent, where, run["seed"]))
+            parent = own.get((arm.parent, where, run["seed"]))
             return parent and search.around(parent)
         return search.trials_of(study, arm, run["seed"], record.sizes(where)["trials"])
 
