@@ -12,7 +12,9 @@ UNLIKE = {
     "a convolutional net": [
         nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten(-3), nn.Linear(25, 10)) for _ in range(2)
     ],
-    "dropout": [nn.Sequential(nn.Flatten(-3), nn.Dropout(), nn.Linear(49, 10))] * 2,
+    "dropout or none": [
+        nn.Sequential(nn.Flatten(-3), nn.Dropout(p), nn.Linear(49, 10)) for p in (0.5, 0.0)
+    ],
     "another width": [nn.Linear(49, 10), nn.Linear(49, 11)],
     "another depth": [
         nn.Sequential(nn.Linear(9, 9)),

@@ -27,11 +27,14 @@ def fit_all(trainings: Sequence[Training]) -> list[Fit]:
     one hidden layer of different widths, on the same batches, under `sgd` or `adam`.
 
     A stack may draw from torch's default generators if all its trainings see the same batches
-    (S = 1). It draws once for all of them, without an axis of replicas: a loss for the batch x, an
-    optimizer for the parameters of one model. So each draws what it would draw alone.
+    (S = 1). It draws once for all of them, without an axis of replicas: a loss for the examples
+    x.shape[:-3], an optimizer for the parameters of one model; layers of dropout do so already. So
+    each model gets what it would draw alone. The first step of a stack that draws is checked
+    against that of its last training alone.
 
     Raises:
-        ValueError: see `fit`; or a stack with S > 1 or a ragged batch drew random numbers.
+        ValueError: see `fit`; or a stack with S > 1 or a ragged batch drew random numbers; or a
+            stack drew others than a training alone.
     """
     groups = _by_batches(trainings)
     order = list(chain(*groups))  # each group in one piece
