@@ -101,12 +101,13 @@ def _caption(outs: Sequence[Verdict]) -> str:
     found = ", ".join(f"{count} {word}" for word, count in counted.items())
     levels = " or ".join(sorted({units.percent(out.interval.level) for out in outs}))
     loss = any(out.claim.kind == "no loss" for out in outs)
+    far = any(abs(end) > LINEAR for out in outs for end in _in_margins(out))
     return (
         f"Primary claims: {found}. A dot is the mean over paired seeds, its line the {levels} "
         "interval, both divided by the margin, the smallest effect that matters. Right of the "
         "gray zero favors the claim. Green is the margin"
-        f"{', for a claim of no loss left of zero' if loss else ''}. The scale is logarithmic "
-        f"beyond {LINEAR}."
+        f"{', for a claim of no loss left of zero' if loss else ''}."
+        f"{f' The scale is logarithmic beyond {LINEAR} margins.' if far else ''}"
     )
 
 
