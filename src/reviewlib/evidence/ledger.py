@@ -91,11 +91,7 @@ def _status(of: Study, preset: str, store: Store) -> dict[str, Any]:
 
 
 def _entry(of: Study, claim: Claim, record: Record | None) -> dict[str, Any]:
-    out = (
-        verdicts.judge(claim, record.rows, len(of.primary))
-        if record
-        else verdicts.Verdict(claim, None)
-    )
+    out = verdicts.judge(of, record, claim) if record else verdicts.Verdict(claim, None)
     interval = out.interval or Interval(math.nan, math.nan, math.nan, math.nan, 0, math.nan)
 
     def known(value: float) -> float | None:

@@ -78,12 +78,12 @@ class Chapter:
     @cached_property
     def verdicts(self) -> dict[str, verdicts.Verdict]:
         """The verdict on every claim, by name."""
-        return {out.claim.name: out for out in verdicts.judge_all(self.study, self.record.rows)}
+        return {out.claim.name: out for out in verdicts.judge_all(self.study, self.record)}
 
     @cached_property
     def control_verdicts(self) -> dict[str, verdicts.Verdict]:
         """The verdict on every control of the study, by name."""
-        outs = verdicts.judge_controls(self.study, self.record.rows)
+        outs = verdicts.judge_controls(self.study, self.record)
         return {out.claim.name: out for out in outs}
 
     def _out(self, name: str) -> verdicts.Verdict:
