@@ -3,28 +3,14 @@
 #
 # *Sharpness-Aware Minimization for Efficiently Improving Generalization*, Foret, Kleiner, Mobahi
 # and Neyshabur, ICLR 2021 {cite}`foret2021`.
-#
-# SAM computes two gradients in every step: one to climb to the worst point within a small radius of
-# the weights, and a second one there, for the update. A step costs twice as much. The paper reports
-# lower test error nearly everywhere, and large gains when labels are wrong. Should you pay?
-#
-# This page tunes SAM and its rivals equally and compares them on paired seeds. The default `quick`
-# preset runs in about a minute, the evidence (`laptop`) in less than an hour.
 
-# %% tags=["parameters"]
+# %% tags=["hide-input", "parameters"]
 import os
 
 preset = os.environ.get("REVIEWLIB_PRESET", "quick")  # quick, laptop or gpu
 device = "auto"  # auto, cpu or cuda
 seeds = None  # number of final seeds; None for the preset's own
 data = None  # name of a data set; None for the preset's own
-
-# %% [markdown]
-# ## What the paper claims
-#
-# The paper's baseline already accounts for SAM's cost: it is the better of the standard and the
-# *doubled* number of epochs. SAM's radius is tuned over six values. We could not check how widely
-# the paper searches the learning rate and the weight decay of each side.
 
 # %% tags=["hide-input"]
 import torch
@@ -34,6 +20,23 @@ from reviewlib.page import chapter
 from reviewlib.papers.sam import figures, m_sharpness, method
 
 page = chapter.open_chapter("sam", preset=preset, device=device, seeds=seeds, data=data)
+page.answer()
+
+# %% [markdown]
+# SAM computes two gradients in every step: one to climb to the worst point within a small radius of
+# the weights, and a second one there, for the update. A step costs twice as much. The paper reports
+# lower test error nearly everywhere, and large gains when labels are wrong. Should you pay?
+#
+# This page tunes SAM and its rivals equally and compares them on paired seeds. The default `quick`
+# preset runs in about a minute, the evidence (`laptop`) in less than an hour.
+#
+# ## What the paper claims
+#
+# The paper's baseline already accounts for SAM's cost: it is the better of the standard and the
+# *doubled* number of epochs. SAM's radius is tuned over six values. We could not check how widely
+# the paper searches the learning rate and the weight decay of each side.
+
+# %% tags=["hide-input"]
 page.claims()
 
 # %% [markdown]

@@ -20,8 +20,10 @@ from reviewlib.evidence.store import BOOK, Store, on_data
 from reviewlib.evidence.validity import EVIDENCE, best
 from reviewlib.page import costs, curves, figures, prose, tables
 from reviewlib.page.agreement import agreement, evidence
+from reviewlib.page.answer import opening
 from reviewlib.page.drawing import Drawn, show
 from reviewlib.page.markup import folded, source, stamped
+from reviewlib.page.missing import needs_evidence, nothing_yet
 from reviewlib.train import device as devices
 from reviewlib.trial.arms import found
 from reviewlib.trial.inputs import Sample
@@ -66,24 +68,35 @@ class Chapter:
 
     @property
     def record(self) -> Record:
-        """The record that the page shows: the largest valid one, or this machine's own."""
+        """The record that the page shows: the largest valid one, or this machine's own.
+
+        Raises:
+            RecordError: there is none (see `needs_evidence`), or none that is valid.
+        """
         return self._evidence[0]
 
     @cached_property
     def verdicts(self) -> dict[str, verdicts.Verdict]:
         """The verdict on every claim, by name."""
-        return {out.claim.name: out for out in verdicts.judge_all(self.study, self.record.rows)}
+        return {out.claim.name: out for out in verdicts.judge_all(self.study, self.record)}
 
     @cached_property
     def control_verdicts(self) -> dict[str, verdicts.Verdict]:
         """The verdict on every control of the study, by name."""
-        outs = verdicts.judge_controls(self.study, self.record.rows)
+        outs = verdicts.judge_controls(self.study, self.record)
         return {out.claim.name: out for out in outs}
 
     def _out(self, name: str) -> verdicts.Verdict:
         """Return the verdict on a claim or control; raise ValueError if there is none."""
         outs = {**self.control_verdicts, **self.verdicts}
         return found(f"study {self.study.name}", "tested claim or control", outs, name)
+
+    def answer(self) -> None:
+        """Display the answer box, and below it the forest plot of the primary claims.
+
+        Without a valid record, the box says why there is no answer.
+        """
+        display(HTML(opening(self)))
 
     def claims(self) -> None:
         """Display the claim card: each claim, its source and its test."""
@@ -96,8 +109,11 @@ class Chapter:
             stored = self.store.load(self.study.name, self.preset.name)
         except RecordError:
             stored = None
+        display(Markdown(agreement(self.study, fresh, stored, self._runs)))
+        if line := nothing_yet(self):
+            display(Markdown(line))
+            return
         display(
-            Markdown(agreement(self.study, fresh, stored, self._runs)),
             Markdown(evidence(*self._evidence, self.store.data)),
             Markdown(prose.EXPERIMENT),
             stamped(tables.arms(self.study, self.record), self.stamp),
@@ -110,6 +126,7 @@ class Chapter:
             display(HTML(folded(f"All {len(trials)} tuning trials", trials)))
         display(HTML(folded("The chosen settings", tables.settings(self.study, self.record))))
 
+    @needs_evidence
     def closing(self) -> None:
         """Display *Verdict*: verdicts, controls, costs and checklist."""
         outs = self.verdicts.values(), self.control_verdicts.values()
@@ -124,21 +141,25 @@ class Chapter:
         rules = checklist(self.study, self.record, self.store)
         display(HTML(folded("The rules of the protocol that code can check", rules)))
 
+    @needs_evidence
     def compare(self, *names: str) -> None:
         """Display the paired differences of the named claims, as a figure and as a table."""
         outs = [self._out(name) for name in names]
         show(figures.contrasts(self.study, outs), self.stamp)
         display(self.contrasts(*names))
 
+    @needs_evidence
     def contrasts(self, *names: str) -> HTML:
         """Return the paired differences of the named claims as a table."""
         return stamped(tables.contrasts(self._out(name) for name in names), self.stamp)
 
+    @needs_evidence
     def two_by_two(self, neither: str, first: str, second: str, both: str, condition: str) -> HTML:
         """Return a table of main effects and interaction, from the four arms of a 2x2."""
         arms = (neither, first, second, both)
         return stamped(tables.two_by_two(self.study, self.record, arms, condition), self.stamp)
 
+    @needs_evidence
     def says(self, name: str) -> str:
         """Return the paired difference of a claim or control as text: mean, interval and n."""
         out = self._out(name)
@@ -149,6 +170,7 @@ class Chapter:
             f"{lo} to {hi}, n = {interval.n})"
         )
 
+    @needs_evidence
     def notices(self, name: str) -> str:
         """Return, as text, the smallest gain called "supported" with probability 0.8."""
         out = self._out(name)
@@ -156,6 +178,7 @@ class Chapter:
             return "no gain reliably"
         return units.with_unit(out.detectable, *out.claim.measure)
 
+    @needs_evidence
     def difference(self, arm: str, other: str, condition: str, metric: str = "accuracy") -> str:
         """Return, as text, a paired difference of no claim, marked as looked at afterwards."""
         contrast = (self.study.arm(arm) - self.study.arm(other)) @ self.study.condition(condition)
@@ -165,6 +188,7 @@ class Chapter:
             f"{tables.interval_text(interval, metric)}, n = {interval.n})"
         )
 
+    @needs_evidence
     def verdict(self, name: str) -> str:
         """Return the verdict on a primary claim, such as "supported"."""
         return self._out(name).verdict
@@ -180,10 +204,12 @@ class Chapter:
         where = self.study.condition(condition) if condition else self.study.conditions[0]
         return draw(datasets.load(preset.data).development, preset, where, seed)
 
+    @needs_evidence
     def show_finals(self) -> None:
         """Display the test accuracy of every arm."""
         show(figures.finals(self.study, self.record), self.stamp)
 
+    @needs_evidence
     def show_curves(self, condition: str, *arms: str) -> None:
         """Display validation accuracy along training for the named arms."""
         show(curves.along_training(self.study, self.record, condition, arms), self.stamp)

@@ -71,4 +71,8 @@ STUDY = Study(
     net=net,
     evaluate=evaluate,
     inspect=inspect,
+    question="Is SAM worth its second gradient?",
+    subject="SAM at equal cost",
+    instead="Search the learning rate and the weight decay of what you have over a wide range, and "
+    "try label smoothing, which costs no pass, before you pay for SAM.",
 )
