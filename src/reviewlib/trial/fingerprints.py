@@ -21,8 +21,8 @@ from reviewlib.trial.study import Preset, Study
 # The sizes of the tiny runs, whose losses and scores make a fingerprint. The subset's test images
 # lie in the validation pool of the full data set.
 TINY = Preset("fingerprint", "fashion-mnist-subset", 14, 400, 200, 50, 20, 2, 1, 10)
-# Another processor sums in another order; a changed default or data order has a far larger effect.
-# Scores may count single images, and a rounding error can flip one or two.
+# Another processor sums in another order, which is far below these; a changed default is far above.
+# Scores may count single images, and rounding can flip one that hardly ever lies on the line.
 TOLERANCES = {"losses": 1e-4, "scores": 1e-3}
 
 
