@@ -9,9 +9,7 @@ from torch import nn
 from reviewlib.train import cross_entropy, replicas
 
 UNLIKE = {
-    "a convolutional net": [
-        nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten(-3), nn.Linear(25, 10)) for _ in range(2)
-    ],
+    "a recurrent net": [nn.RNN(3, 3)] * 2,
     "dropout": [nn.Sequential(nn.Flatten(-3), nn.Dropout(), nn.Linear(49, 10))] * 2,
     "another width": [nn.Linear(49, 10), nn.Linear(49, 11)],
     "another depth": [
