@@ -66,6 +66,6 @@ def _answered(study: Study, store: Store) -> Answered:
         record, _ = best(study, store)
     except RecordError:
         return Answered(study, no_answer(study, why_missing(study, store)), [], "")
-    outs = verdicts.judge_all(study, record.rows)
+    outs = verdicts.judge_all(study, record)
     found = answer(study, outs, record)
     return Answered(study, found, primaries(outs) if found.facts else [], stamp(record))
