@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 from scipy.stats import binomtest
 
 from reviewlib.evidence.record import Record
@@ -124,8 +125,8 @@ def chosen(study: Study, record: Record) -> Drawn | None:
     return Drawn(
         fig,
         pd.DataFrame(_listed(each) for each in found),
-        "The settings that validation chose. Each point is one seed's best trial of all; the black "
-        f"lines are the ends of the range. {said} The numbers have all arms and conditions.",
+        "The settings that validation chose. Each point is one seed's best trial of all; the "
+        f"vertical lines are the ends of the range. {said} The numbers have all arms and conditions.",
         f"Chosen settings by hyperparameter, median and range over seeds: {middles}. {said}",
     )
 
@@ -166,7 +167,7 @@ def _panel(axis: Axes, mine: Sequence[Scatter], conditions: Sequence[str]) -> No
         middle = len(labels) - labels.index(each.arm.label) + 0.4 - band * (lane + 0.5)
         heights = middle + band * np.linspace(-0.32, 0.32, len(each.values))
         label = each.condition.label if each.arm.label == labels[0] else None
-        look = {"s": 9, "color": color, "marker": marker, "alpha": 0.6, "linewidths": 0}
+        look = {"s": 11, "color": color, "marker": marker, "alpha": 0.75, "linewidths": 0}
         axis.scatter(each.values, heights, label=label, **look)
         for end, (_, flag) in each.at_ends.items():
             if flag:
@@ -174,8 +175,11 @@ def _panel(axis: Axes, mine: Sequence[Scatter], conditions: Sequence[str]) -> No
     for end in ends.values():
         axis.axvline(end, color=INK, lw=1)
     if searched.log:
+        decades = math.log10(ends["high"] / ends["low"])
         axis.set_xscale("log")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,)))
         axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter("")
     axis.set_yticks(range(1, len(labels) + 1), labels[::-1])
     axis.set_ylim(0.5, len(labels) + 0.5)
     axis.set(title=searched.name)

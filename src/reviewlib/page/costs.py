@@ -12,10 +12,9 @@ from reviewlib.trial.study import Study
 def price(study: Study, record: Record) -> pd.DataFrame:
     """Return what each core arm costs: passes, seconds, trials and new hyperparameters.
 
-    Passes and seconds are those of one trial. Seconds are the median over runs, and a run's seconds
-    are its share of its stack's time. An arm that trains unstacked has no seconds, because they
-    would not be comparable. Every arm has the same number of trials, so it multiplies all prices
-    alike.
+    Passes and seconds are those of one trial. Seconds are the median over runs, and a trial's
+    seconds are its share of its stack's time; a stochastic arm's stack has one seed's trials only.
+    A search has equally many trials in every arm, so it multiplies all prices alike.
     """
     cost = passes(study, record)
     runs = record.runs.assign(trials=record.runs["diverged_at"].map(len))
@@ -27,9 +26,8 @@ def price(study: Study, record: Record) -> pd.DataFrame:
         {
             "arm": arm.label,
             "forward-backward passes": f"{cost[arm.name]:.2g}×",
-            "seconds per trial": "trains unstacked"
-            if arm.stochastic
-            else f"{seconds[arm.name]:.2g}",
+            "seconds per trial": f"{seconds[arm.name]:.2g}"
+            + (", one seed a stack" if arm.stochastic else ""),
             "trials per seed": f"{trials[arm.name]:g}",
             "new hyperparameters": ", ".join(k for k in arm.search if k not in base) or "none",
         }

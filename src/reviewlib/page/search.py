@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from reviewlib.evidence import stats, units
 from reviewlib.evidence.record import Record
@@ -107,13 +107,18 @@ def _length_panel(axis: Axes, claim: Claim, found: dict[int, stats.Interval], ju
     axis.axhline(0, color=INK, lw=1)
     axis.axhline(factor * claim.boundary, color=GREEN, lw=1.6, label="margin")
     axis.axvline(judged, color=MUTED, linestyle="--", label="the length that is judged")
-    near = 2 * factor * claim.margin
+    near = 2 * factor * claim.margin  # up to here the axis is linear
     y_label = y_label.replace(" in test ", "\nin test ").replace(" of test ", "\nof test ")
     if max(abs(low).max(), abs(high).max()) > FAR * factor * claim.margin:
         axis.set_yscale("symlog", linthresh=near)
+        ticks = [near * step for step in (0.5, 1, 2, 5, 10, 20, 50)]
+        axis.yaxis.set_major_locator(FixedLocator([-tick for tick in ticks] + [0, *ticks]))
         axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_locator(NullLocator())
         y_label += f"\n(log beyond {near:g})"
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(16, integer=True))
+    axis.margins(y=0.1)
+    axis.set_xlim(0.5, len(found) + 0.5)
     axis.set_ylabel(y_label, fontsize=8)
 
 

@@ -182,7 +182,8 @@ def _searched(study: Study, arm: Arm) -> str:
     """Return what an arm is tuned over, and why over less than others."""
     if arm.parent:
         factors = ", ".join(f"{factor:g}" for factor in FACTORS)
-        return f"at the settings of {study.arm(arm.parent).label}, lr × {factors}"
+        rates = "" if study.awaiting else f", lr × {factors}"
+        return f"at the settings of {study.arm(arm.parent).label}{rates}"
     why = f" ({arm.searches_less})" if arm.searches_less else ""
     return (", ".join(arm.search) or "nothing") + why
 
