@@ -10,8 +10,7 @@ import toy
 from reviewlib import papers
 from reviewlib.evidence import verdicts
 from reviewlib.evidence.stats import Interval
-from reviewlib.page import answer, forest
-from reviewlib.page.missing import why_missing
+from reviewlib.page import answer, forest, markup
 
 ADVICE = "Tune the baseline first."
 HOSTILE = '<script>alert(1)</script> & "x"'
@@ -49,8 +48,8 @@ def html(shown):
 
 def test_the_box_has_the_answer_its_price_its_scope_and_advice(record):
     study = toy.study(question="Is it worth it?", instead=ADVICE)
-    found = answer.answer(study, verdicts.judge_all(study, record.rows), record)
-    assert found.question == "Is it worth it?" and "Half the momentum" in found.sentence
+    found = answer.answer(study, verdicts.judge_all(study, record), record)
+    assert found.question == "Is it worth it?" and "against SGD" in found.sentence
     assert list(found.facts) == ["Price", "Scope", "Instead"]
     assert found.facts["Price"] == "1 times the passes of SGD; new to tune: damping."
     assert found.facts["Scope"].startswith("On fashion-mnist-subset at 7 × 7 pixels, 60 training")
@@ -63,7 +62,7 @@ def test_the_price_counts_the_lines_of_the_method(record, shelf):
     study = toy.study()
     shelf(study)
     (papers.folder_of("toy") / "method.py").write_text("1\n" * 7)
-    found = answer.answer(study, verdicts.judge_all(study, record.rows), record)
+    found = answer.answer(study, verdicts.judge_all(study, record), record)
     assert found.facts["Price"].endswith("; 7 lines in method.py.")
 
 
@@ -77,8 +76,8 @@ def test_the_title_asks_the_question_of_a_study_without_one(title, asked):
 
 def test_a_failed_control_is_said_in_the_box(record):
     study = toy.study(claims=(replace(toy.CLAIM, case="with clean labels"),))
-    (out,) = verdicts.judge_all(study, record.rows)
-    object.__setattr__(out, "marks", ("a control failed: a_a-clean",))
+    (out,) = verdicts.judge_all(study, record)
+    out = replace(out, marks=("a control failed: a_a-clean",))
     found = answer.answer(study, [out], record)
     said = "A control failed: a_a-clean (read with care: with clean labels)."
     assert found.facts["Controls"] == said and found.brief().facts["Controls"] == said
@@ -104,17 +103,15 @@ def test_the_box_escapes_its_texts_and_shows_code():
 )
 def test_an_exploratory_chapter_has_no_answer(claims, changes, record):
     study = toy.study(claims=claims)
-    outs = [replace(out, **changes) for out in verdicts.judge_all(study, record.rows)]
+    outs = [replace(out, **changes) for out in verdicts.judge_all(study, record)]
     found = answer.answer(study, outs, record)
     assert found.sentence == "No answer yet: everything in this chapter is exploratory."
     assert found.facts == {}
 
 
 def test_a_chapter_that_waits_for_records_has_no_answer(record):
-    study = toy.study()
-    outs = verdicts.judge_all(study, record.rows)
-    object.__setattr__(study, "awaiting", "the search is now part of every seed.")
-    found = answer.answer(study, outs, record)
+    study = toy.study(awaiting="the search is now part of every seed")
+    found = answer.answer(study, verdicts.judge_all(study, record), record)
     assert found.sentence == "No answer yet: the search is now part of every seed."
     assert found.facts == {}
 
@@ -128,7 +125,7 @@ def test_a_chapter_opens_with_its_answer_and_the_forest_plot(page, shown):
     Page(text)
     out = page.verdicts["better"]
     assert text.index("answer-box") < text.index('class="forest"') < text.index("table-stamp")
-    assert f"verdict-{out.verdict.replace(' ', '-')}" in text and page.stamp in text
+    assert markup.badge(out.verdict) in text and page.stamp in text
 
 
 def test_a_chapter_without_records_runs_and_says_so(page, shown):
@@ -152,13 +149,13 @@ def test_a_chapter_without_records_runs_and_says_so(page, shown):
         assert table.data == "<p>No records yet.</p>"
 
 
-def test_a_chapter_with_stale_records_has_no_answer_and_its_numbers_remain_an_error(page, shown):
-    path = page.store.path("toy", "laptop")
-    path.write_text(path.read_text().replace('"accuracy": 0.', '"accuracy": 0.1', 1))
+def test_a_chapter_with_stale_records_has_no_answer_and_its_numbers_remain_an_error(
+    open_page, record, shown
+):
+    page = open_page(replace(record, test="another one"))
     page.answer()
     (text,) = html(shown)
     assert "No answer yet" in text and "stale or damaged" in text and "verdict-" not in text
-    assert str(path.parent) not in why_missing(page.study, replace(page.store, folder=None))
     with pytest.raises(ValueError, match="no valid records"):
         page.says("better")
 

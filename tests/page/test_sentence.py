@@ -7,18 +7,17 @@ from itertools import product
 import pytest
 import toy
 
+from reviewlib.evidence.rules import GAIN_VERDICTS, NO_LOSS_VERDICTS, NOT_LEARNED, Verdict
 from reviewlib.evidence.stats import Interval
-from reviewlib.evidence.verdicts import GAIN_VERDICTS, NO_LOSS_VERDICTS, Verdict
 from reviewlib.page import sentence
 from reviewlib.page.sentence import CLAUSES, case
 
-UNJUDGED = "not judged: the net did not learn"
 WORDS = [
-    *(("gain", word) for word in (*GAIN_VERDICTS, UNJUDGED)),
-    *(("no loss", word) for word in (*NO_LOSS_VERDICTS, UNJUDGED)),
+    *(("gain", word) for word in (*GAIN_VERDICTS, NOT_LEARNED)),
+    *(("no loss", word) for word in (*NO_LOSS_VERDICTS, NOT_LEARNED)),
 ]
 AGAINST = {"real but small", "small loss", "no meaningful gain", "contradicted"}
-OPEN = {"inconclusive", UNJUDGED}
+OPEN = {"inconclusive", NOT_LEARNED}
 CASES = ("with clean labels", "with wrong labels", "against random directions", "on larger nets")
 GAIN = replace(toy.CLAIM, case="with clean labels")
 NO_LOSS = replace(GAIN, kind="no loss", control=toy.CLAIM.contrast)
@@ -59,7 +58,7 @@ def test_every_sentence_is_well_formed(sentences):
         assert re.match(
             r"(Yes|No|Not quite)(, so far)?: |Only (in part: )?|Not (settled|judged): ", text
         )
-        assert text.endswith(".") and text.count(".") == EFFECT.count(".") + 1, text
+        assert text.endswith(".") and text.replace(EFFECT, "").count(".") == 1, text
         assert not re.search(r"\s\s|\s[,;:.]|[,;:.]\s*[,;:.]", text), text
         assert len(text.split()) <= 50, text
         assert len(words) == 4 or len(text.split()) <= 45, text
@@ -76,7 +75,7 @@ def test_every_claim_is_named_once_in_the_clause_of_its_verdict(sentences):
             else:
                 said = CLAUSES[kind, word][:3]
             assert any(f"{part} " in clause or f"{part};" in f"{clause};" for part in said), text
-        assert text.count(EFFECT) == 1
+        assert text.count(EFFECT) == any(word != NOT_LEARNED for _, word in words)
 
 
 def test_the_first_words_never_contradict_a_verdict(sentences):
@@ -91,8 +90,8 @@ def test_the_first_words_never_contradict_a_verdict(sentences):
         assert bool(re.match("No[,:]", text)) == (
             not yes and bool(against & {"no meaningful gain", "contradicted"})
         )
-        assert text.startswith("Not settled") == (not yes and not against and words != {UNJUDGED})
-        assert text.startswith("Not judged") == (words == {UNJUDGED})
+        if not yes and not against:
+            assert text.startswith("Not judged" if words == {NOT_LEARNED} else "Not settled")
         assert ("so far" in text) == bool(unsettled and bool(yes) != bool(against)), text
         if re.match("Only (?!in part)", text):
             assert not unsettled and len({kind for kind, word in pairs if word == "supported"}) == 1
@@ -129,7 +128,7 @@ def test_the_subject_is_named_once(sentences):
             "Not settled: the verdict is open with clean labels ({}).",
         ),
         (
-            [("gain", "contradicted"), ("gain", UNJUDGED), ("gain", "supported")],
+            [("gain", "contradicted"), ("gain", NOT_LEARNED), ("gain", "supported")],
             "Only in part: SAM gains enough to matter against random directions ({}); it loses "
             "with clean labels; a net did not learn with wrong labels.",
         ),

@@ -105,7 +105,7 @@ def box(of: Answer) -> str:
 
 def _not_yet(study: Study, primary: Sequence[Verdict]) -> str:
     """Return why verdicts give no answer; empty if they do."""
-    if waits := getattr(study, "awaiting", ""):
+    if waits := study.awaiting:
         return waits.rstrip(".")
     if any(out.verdict is None for out in primary) or not primary:
         return "everything in this chapter is exploratory"
@@ -116,7 +116,7 @@ def _marked(study: Study, primary: Sequence[Verdict]) -> str:
     """Return which marks the verdicts have, and on which claims."""
     marked: dict[str, list[str]] = {}
     for out in primary:
-        for mark in getattr(out, "marks", ()):
+        for mark in out.marks:
             marked.setdefault(mark, []).append(case(study, out.claim))
     listed = (f"{mark} (read with care: {'; '.join(cases)})" for mark, cases in marked.items())
     return _sentence("; ".join(listed))

@@ -76,11 +76,13 @@ AGAINST = (*SMALL, "no meaningful gain", "contradicted")
 
 
 def sentence(study: Study, outs: Sequence[Verdict]) -> str:
-    """Return the answer to the study's question as one sentence; the first claim has its effect.
+    """Return the answer to the study's question as one sentence, with the first claim's effect.
+
+    A claim that is not judged has no effect to tell.
 
     Args:
         study: the study, which names its subject and its cases.
-        outs: the verdicts on the primary claims, at least one, all with a verdict.
+        outs: the verdicts on the primary claims, at least one, each with its word and interval.
 
     Raises:
         ValueError: there is no verdict, or one that the sentence has no words for.
@@ -111,7 +113,7 @@ def sentence(study: Study, outs: Sequence[Verdict]) -> str:
 
 
 class Cases:
-    """Lists of claims by their cases; the first case of all is followed by its effect."""
+    """Lists of claims by their cases; the first of all is followed by its effect."""
 
     def __init__(self, study: Study) -> None:
         """Take the study that names the cases."""
@@ -121,7 +123,8 @@ class Cases:
         """Return cases as a list: "with clean labels (+0.02 points, ...) and against SGD"."""
         texts = []
         for out in outs:
-            effect = "" if self._said or out.interval is None else f" ({effect_text(out)})"
+            unsaid = self._said or _short(out) == UNJUDGED
+            effect = "" if unsaid else f" ({effect_text(out)})"
             self._said = True
             texts.append(case(self._study, out.claim) + effect)
         *most, last = texts
