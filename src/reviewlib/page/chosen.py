@@ -126,7 +126,7 @@ def chosen(study: Study, record: Record) -> Drawn | None:
         fig,
         pd.DataFrame(_listed(each) for each in found),
         "The settings that validation chose. Each point is one seed's best trial of all; the "
-        f"vertical lines are the ends of the range. {said} The numbers have all arms and conditions.",
+        f"vertical lines are the ends of the range. {said} The numbers hold all arms.",
         f"Chosen settings by hyperparameter, median and range over seeds: {middles}. {said}",
     )
 
