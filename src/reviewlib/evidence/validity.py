@@ -92,12 +92,29 @@ def settings_source(study: Study, preset: Preset, store: Store = BOOK) -> Chosen
     return None
 
 
+def waiting(study: Study, store: Store = BOOK) -> str:
+    """Return what a page says of records that await new ones, without a period; "" for others.
+
+    Records on a reader's own data were made by the protocol of today.
+    """
+    if not study.awaiting or store.data:
+        return ""
+    return (
+        "These results were made under the book's first protocol and wait for new ones: "
+        f"{study.awaiting.rstrip('.')}. They carry no verdicts"
+    )
+
+
 def best(study: Study, store: Store = BOOK) -> tuple[Record, list[str]]:
     """Return the valid record of the largest preset, and why records of larger ones are invalid.
+
+    A study that awaits new records shows its older ones, unchecked and with a note.
 
     Raises:
         RecordError: no preset that counts as evidence has valid records.
     """
+    if note := waiting(study, store):
+        return store.load(study.name, "laptop"), [note]
     notes = []
     for preset in EVIDENCE:
         if not store.has(study.name, preset):

@@ -35,7 +35,7 @@ class Controls(SphinxDirective):
         for study, record in evidence(self.env.app):
             if outs := verdicts.judge_controls(study, record):
                 found.append(heading(self.env, study, f": {stamp(record)}"))
-                found.append(raw(markup(tables.contrasts(outs))))
+                found.append(raw(markup(tables.contrasts(study, outs))))
         return found or [nodes.paragraph("", "No study has controls in valid records yet.")]
 
 
