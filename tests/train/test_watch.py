@@ -1,7 +1,6 @@
 """What is recorded of a training: its curve, best model, divergence and scores."""
 
 import math
-from functools import partial
 
 import pytest
 import torch
@@ -10,12 +9,7 @@ from torch import nn
 
 from reviewlib import train
 from reviewlib.data import Split
-from reviewlib.train import Training, watch
 from reviewlib.train.loop import CHECK_EVERY
-from reviewlib.train.models import Normalize
-from reviewlib.train.replicas import Stack
-
-RECIPE = (train.cross_entropy, train.sgd)
 
 
 class Scripted(torch.optim.SGD):
@@ -147,54 +141,6 @@ def test_evaluation_is_without_dropout_and_restores_the_mode(training):
     model, plain = linear(nn.Dropout(0.9)).train(training), linear()
     assert train.evaluate(model, split()) == train.evaluate(plain, split())
     assert model.training is training and model[1].training is training
-
-
-def nets(*rates, seeds=None):
-    """Dense nets with random weights, and a rate of dropout each."""
-
-    def net(rate, seed):
-        layers = nn.Flatten(-3), nn.Dropout(rate), nn.Linear(4, CLASSES)
-        return nn.Sequential(Normalize(split(seed=seed)), *layers)
-
-    numbered = enumerate(zip(rates, seeds or [0] * len(rates), strict=True))
-    return [train.initialized(partial(net, *of), number) for number, of in numbered]
-
-
-@pytest.mark.parametrize(
-    ("models", "together"),
-    [
-        (nets(0.0, 0.0, 0.0), True),
-        (nets(0.2, 0.4, 0.6), True),  # evaluation is without dropout
-        (nets(0.2), False),
-        ([], False),
-        (nets(0.2, 0.2, 0.2, seeds=[0, 1, 0]), False),  # normalized by other images
-        ([linear(), *nets(0.2)], False),
-    ],
-    ids=["dense", "dropout", "one", "none", "other normalization", "other shapes"],
-)
-def test_models_are_evaluated_together_if_alike_and_score_as_each_alone(
-    models, together, monkeypatch
-):
-    calls = []
-    monkeypatch.setattr(watch, "Stack", lambda *of: calls.append(of) or Stack(*of))
-    scores = train.evaluate_all(models, split(), batch_size=7)
-    assert bool(calls) is together
-    for score, model in zip(scores, models, strict=True):
-        assert score == pytest.approx(train.evaluate(model, split()), abs=1e-6)
-        assert model.training
-
-
-def test_models_on_a_curve_may_have_validation_splits_of_their_own():
-    splits = [split(999, seed) for seed in (1, 2, 1)]
-
-    def describe():
-        return [
-            Training(model, split(), config(6, eval_steps=(2, 6)), 0, *RECIPE, of)
-            for model, of in zip(nets(0.0, 0.0, 0.0), splits, strict=True)
-        ]
-
-    for one, of in zip(train.fit_all(describe()), splits, strict=True):
-        assert one.curve[-1] == (6, train.evaluate(one.model, of)["accuracy"])
 
 
 def test_the_easiest_problem_is_learned():

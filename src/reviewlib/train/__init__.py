@@ -13,4 +13,3 @@ from reviewlib.train.recipe import cross_entropy as cross_entropy
 from reviewlib.train.recipe import initialized as initialized
 from reviewlib.train.stacks import fit_all as fit_all
 from reviewlib.train.watch import evaluate as evaluate
-from reviewlib.train.watch import evaluate_all as evaluate_all

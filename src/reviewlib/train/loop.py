@@ -21,7 +21,7 @@ from reviewlib.train.optimizers import sgd
 from reviewlib.train.ragged import Ragged
 from reviewlib.train.recipe import Config, Loss, MakeOptimizer, Training, cross_entropy
 from reviewlib.train.replicas import Alone, Stack
-from reviewlib.train.watch import Watch, evaluate, evaluate_all
+from reviewlib.train.watch import Watch, evaluate
 
 # Steps between two checks for non-finite losses: each check makes the CPU wait for the GPU.
 CHECK_EVERY = 50
@@ -145,8 +145,7 @@ def train_stack(
                 if watch.divergence(losses[:done]):
                     break
             if evaluates:
-                accuracies = partial(_accuracies, trainings, stack.models_a_batch)
-                watch.validation(done, stack.unstacked(), accuracies)
+                watch.validation(done, stack.unstacked(), partial(_accuracy, trainings))
 
     watch.last_update(config.steps - 1, stack.unstacked())
     seconds, peak_bytes, losses = watch.seconds(), watch.peak_bytes(), losses.cpu()
@@ -166,21 +165,8 @@ def train_stack(
     ]
 
 
-def _accuracies(trainings: Sequence[Training], models_a_batch: int) -> list[float]:
-    """Return the validation accuracy of every model; models that share batches go together."""
-    scores = []
-    for start in range(0, len(trainings), models_a_batch):
-        group = trainings[start : start + models_a_batch]
-        splits = [training.validation for training in group]
-        if all(_equal(splits[0], split) for split in splits[1:]):
-            scores += evaluate_all([training.model for training in group], splits[0])
-        else:
-            scores += [evaluate(training.model, training.validation) for training in group]
-    return [score["accuracy"] for score in scores]
-
-
-def _equal(one: Split, other: Split) -> bool:
-    return torch.equal(one.images, other.images) and torch.equal(one.labels, other.labels)
+def _accuracy(trainings: Sequence[Training], index: int) -> float:
+    return evaluate(trainings[index].model, trainings[index].validation)["accuracy"]
 
 
 def _check_draws(

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reviewlib.data import Split
-from reviewlib.train.replicas import Stack, same_inputs, stackable
 
 
 @dataclass
@@ -54,16 +53,17 @@ class Watch:
         return all(seen.diverged_at is not None for seen in self.seen)
 
     def validation(
-        self, step: int, models: Sequence[nn.Module], accuracies: Callable[[], Sequence[float]]
+        self, step: int, models: Sequence[nn.Module], accuracy: Callable[[int], float]
     ) -> None:
         """Record the accuracy of every model that has not diverged; copy the best of each.
 
         The time for this does not count as training time.
         """
         paused = self._clock()
-        for seen, model, now in zip(self.seen, models, accuracies(), strict=True):
+        for index, (seen, model) in enumerate(zip(self.seen, models, strict=True)):
             if seen.diverged_at is not None:
                 continue
+            now = accuracy(index)
             if not seen.curve or now > max(value for _, value in seen.curve):
                 seen.best = copy.deepcopy(model)
             seen.curve.append((step, now))
@@ -107,27 +107,3 @@ def evaluate(model: nn.Module, split: Split, batch_size: int = 2000) -> dict[str
         nll += F.cross_entropy(logits, y, reduction="sum")
     model.train(was_training)
     return {"accuracy": correct.item() / len(split), "nll": nll.item() / len(split)}
-
-
-@torch.no_grad()
-def evaluate_all(
-    models: Sequence[nn.Module], split: Split, batch_size: int = 500
-) -> list[dict[str, float]]:
-    """Return what `evaluate` returns for each model on one split, up to rounding.
-
-    Dense nets of one shape that normalize alike are evaluated as one batched model.
-    """
-    alike = len(models) > 1 and stackable(models)
-    if not alike or not all(same_inputs(models[0], model) for model in models[1:]):
-        return [evaluate(model, split) for model in models]
-    stack = Stack(models, len(models)).eval()
-    correct = torch.zeros(len(models), device=split.labels.device)
-    nll = torch.zeros(len(models), device=split.labels.device, dtype=torch.float64)
-    for x, y in zip(split.pixels().split(batch_size), split.labels.split(batch_size), strict=True):
-        logits, labels = stack(x.unsqueeze(0)), y.expand(len(models), -1)
-        correct += (logits.argmax(-1) == labels).sum(-1)
-        nll += F.cross_entropy(logits.mT, labels, reduction="none").sum(-1)
-    return [
-        {"accuracy": hits / len(split), "nll": sum_ / len(split)}
-        for hits, sum_ in zip(correct.tolist(), nll.tolist(), strict=True)
-    ]
