@@ -22,9 +22,9 @@ def fit_all(trainings: Sequence[Training]) -> list[Fit]:
 
     A stack takes dense or convolutional nets of one shape, on equally many examples, whose
     configurations, losses and optimizers differ only in numbers. Trainings with the same images and
-    order share a batch: the loss gets x (S, B, C, H, W) of the S different batches and y (R, B), and
-    returns (R,). The loss and the optimizer get numbers that differ as tensors (R,). A ragged batch
-    takes nets with one hidden layer of different widths, on the same batches, under `sgd` or
+    order share a batch: the loss gets x (S, B, C, H, W) of the S different batches and y (R, B),
+    and returns (R,). The loss and the optimizer get numbers that differ as tensors (R,). A ragged
+    batch takes nets with one hidden layer of different widths, on the same batches, under `sgd` or
     `adam`.
 
     A stack may draw from torch's default generators if all its trainings see the same batches
