@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import toy
-from toy import ARMS, CLEAN, NOISE, SGD, SLOW
+from toy import ARMS, NOISE, SGD, SLOW
 
 from reviewlib.trial import search
 from reviewlib.trial.experiment import chosen, count_runs, run
