@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -18,6 +19,7 @@ from reviewlib.trial.experiment import chosen
 from reviewlib.trial.fingerprints import test_digest as digest_of_test
 
 OF = toy.study()
+ELSEWHERE = Store(Path("elsewhere"))  # outside the book nothing needs a registration
 LR, DAMPING = OF.hyperparameters
 
 
@@ -83,13 +85,13 @@ def test_changed_arithmetic_makes_exactly_the_arms_concerned_stale(record, arms,
 
 def test_other_words_and_rearranged_source_leave_the_record_valid(record):
     arms = with_every_arm(train=elsewhere, label="ANOTHER", note="")
-    assert problems(record, toy.study(arms=arms)) == []
+    assert problems(record, toy.study(arms=arms), ELSEWHERE) == []
 
 
 def test_a_fixed_setting_too_small_to_show_in_a_tiny_run_is_noticed(record):
     of = toy.study(claims=(), arms=(replace(toy.SGD, fixed={"weight_decay": 1e-7}), toy.SLOW))
     recorded = replace(record, test=digest_of_test(of, toy.TINY))
-    assert problems(recorded, of) == ["the fixed settings have changed for sgd"]
+    assert problems(recorded, of, ELSEWHERE) == ["the fixed settings have changed for sgd"]
 
 
 def test_a_removed_arm_is_stale(record):
@@ -120,17 +122,17 @@ NOISIER = (replace(toy.CLEAN, label_noise=0.2), toy.NOISE)
     ],
 )
 def test_a_study_that_moved_on_leaves_its_records_behind(record, changes, reason):
-    assert any(reason in problem for problem in problems(record, toy.study(**changes)))
+    assert any(reason in problem for problem in problems(record, toy.study(**changes), ELSEWHERE))
 
 
 def test_an_ablation_that_was_not_tried_at_its_parents_settings_is_stale(own_cache):
     child = replace(toy.SLOW, name="child", role="ablation", parent="slow", search=())
     of = toy.study(arms=(*toy.ARMS, child))
     made = make(of, toy.TINY)
-    assert problems(made, of) == []
+    assert problems(made, of, ELSEWHERE) == []
     parents = made.runs["arm"] == "slow"
     other = pd.concat([moved(made).runs[parents], made.runs[~parents]])
-    assert "the search has changed for child" in problems(replace(made, runs=other), of)
+    assert "the search has changed for child" in problems(replace(made, runs=other), of, ELSEWHERE)
 
 
 def test_another_search_of_an_arm_that_no_test_covers_makes_it_stale(record):
@@ -138,8 +140,8 @@ def test_another_search_of_an_arm_that_no_test_covers_makes_it_stale(record):
         toy.study(claims=(), hyperparameters=(LR, replace(DAMPING, high=high))) for high in (1, 2)
     )
     recorded = replace(record, test=digest_of_test(before, toy.TINY))
-    assert problems(recorded, before) == []
-    assert "the search has changed for slow" in problems(recorded, after)
+    assert problems(recorded, before, ELSEWHERE) == []
+    assert "the search has changed for slow" in problems(recorded, after, ELSEWHERE)
 
 
 WORDS = {
@@ -187,10 +189,10 @@ def test_what_a_verdict_rests_on_defines_the_test(what):
 
 def test_other_folds_are_another_test_and_make_every_record_stale(record, monkeypatch):
     before = digest_of_test(OF, toy.TINY)
-    assert problems(record, OF) == []
+    assert problems(record, OF, ELSEWHERE) == []
     monkeypatch.setattr(data, "FOLD_SEED", data.FOLD_SEED + 1)
     assert digest_of_test(OF, toy.TINY) != before
-    assert "what defines the test was changed" in problems(record, OF)[0]
+    assert "what defines the test was changed" in problems(record, OF, ELSEWHERE)[0]
 
 
 def test_the_range_of_an_ablations_parent_defines_its_test_too():

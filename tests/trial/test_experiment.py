@@ -1,4 +1,4 @@
-"""A study at a preset: every arm searches on every final seed, and ablations follow their parents."""
+"""A study at a preset: every arm searches on every final seed, and ablations follow parents."""
 
 from dataclasses import replace
 
