@@ -4,7 +4,27 @@
 # *Deep Double Descent: Where Bigger Models and More Data Hurt*, Nakkiran, Kaplun, Bansal, Yang,
 # Barak and Sutskever, ICLR 2020 {cite}`nakkiran2020`, and the paper that gave the effect its name,
 # Belkin, Hsu, Ma and Mandal, PNAS 2019 {cite}`belkin2019`.
-#
+
+# %% tags=["hide-input", "parameters"]
+import os
+
+preset = os.environ.get("REVIEWLIB_PRESET", "quick")  # quick, laptop or gpu
+device = "auto"  # auto, cpu or cuda
+seeds = None  # number of final seeds; None for the preset's own
+data = None  # name of a data set; None for the preset's own
+
+# %% tags=["hide-input"]
+import pandas as pd
+import torch
+from IPython.display import Markdown, display
+
+from reviewlib.page import chapter, curves
+from reviewlib.papers.double_descent import figures, method
+
+page = chapter.open_chapter("double_descent", preset=preset, device=device, seeds=seeds, data=data)
+page.answer()
+
+# %% [markdown]
 # A textbook draws test error against the size of a model as a U: too small underfits, too large
 # overfits. These papers draw a U, then a peak at the size that can just fit the training labels,
 # and then a second descent. Near the peak a bigger model, or *more data*, can hurt. Should that
@@ -14,16 +34,7 @@
 # small nets. It asks what matters in practice: is the peak still there when you tune the penalty,
 # or stop the training, on validation data? The default `quick` preset runs in seconds, the evidence
 # (`laptop`) in less than half an hour.
-
-# %% tags=["parameters"]
-import os
-
-preset = os.environ.get("REVIEWLIB_PRESET", "quick")  # quick, laptop or gpu
-device = "auto"  # auto, cpu or cuda
-seeds = None  # number of final seeds; None for the preset's own
-data = None  # name of a data set; None for the preset's own
-
-# %% [markdown]
+#
 # ## What the paper claims
 #
 # Test error peaks where a model can just fit its training labels, whether width, training time or
@@ -36,14 +47,6 @@ data = None  # name of a data set; None for the preset's own
 # tuning seeds: seeds that locate a peak and then test it always find one.
 
 # %% tags=["hide-input"]
-import pandas as pd
-import torch
-from IPython.display import Markdown, display
-
-from reviewlib.page import chapter, curves
-from reviewlib.papers.double_descent import figures, method
-
-page = chapter.open_chapter("double_descent", preset=preset, device=device, seeds=seeds, data=data)
 page.claims()
 
 # %% [markdown]

@@ -3,31 +3,14 @@
 #
 # *The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks*, Frankle and Carbin,
 # ICLR 2019 {cite}`frankle2019`.
-#
-# You can prune a trained net to a few percent of its weights and lose little accuracy. Could you
-# have trained that small net from the start? Usually it learns worse than the big one. The paper
-# names an exception: put every weight that is left back to the value it started from, and the small
-# net learns as well as the whole. Dense nets contain *winning tickets*, sparse nets that happened
-# to draw good initial weights. What is a ticket worth, and do its initial weights make it one?
-#
-# This page tunes tickets and their rivals equally and asks two questions that the paper leaves
-# open: what does the search cost, and do bigger nets hold better tickets? The default `quick`
-# preset runs in about a minute, the evidence (`laptop`) in less than half an hour.
 
-# %% tags=["parameters"]
+# %% tags=["hide-input", "parameters"]
 import os
 
 preset = os.environ.get("REVIEWLIB_PRESET", "quick")  # quick, laptop or gpu
 device = "auto"  # auto, cpu or cuda
 seeds = None  # number of final seeds; None for the preset's own
 data = None  # name of a data set; None for the preset's own
-
-# %% [markdown]
-# ## What the paper claims
-#
-# The paper repeats everything five times; its error bars reach from the least to the greatest. New
-# initial weights and random masks are its controls throughout. All of its comparisons are at equal
-# steps of the *last* training: the trainings that find the ticket are not counted.
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -39,6 +22,26 @@ from reviewlib.page import chapter
 from reviewlib.papers.lottery_tickets import figures, method, variants
 
 page = chapter.open_chapter("lottery_tickets", preset=preset, device=device, seeds=seeds, data=data)
+page.answer()
+
+# %% [markdown]
+# You can prune a trained net to a few percent of its weights and lose little accuracy. Could you
+# have trained that small net from the start? Usually it learns worse than the big one. The paper
+# names an exception: put every weight that is left back to the value it started from, and the small
+# net learns as well as the whole. Dense nets contain *winning tickets*, sparse nets that happened
+# to draw good initial weights. What is a ticket worth, and do its initial weights make it one?
+#
+# This page tunes tickets and their rivals equally and asks two questions that the paper leaves
+# open: what does the search cost, and do bigger nets hold better tickets? The default `quick`
+# preset runs in about a minute, the evidence (`laptop`) in less than half an hour.
+#
+# ## What the paper claims
+#
+# The paper repeats everything five times; its error bars reach from the least to the greatest. New
+# initial weights and random masks are its controls throughout. All of its comparisons are at equal
+# steps of the *last* training: the trainings that find the ticket are not counted.
+
+# %% tags=["hide-input"]
 page.claims()
 
 # %% [markdown]

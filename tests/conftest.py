@@ -3,6 +3,7 @@
 import copy
 import signal
 import sys
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -13,6 +14,8 @@ from traitlets.config import Config
 
 from reviewlib import papers
 from reviewlib.evidence.make import make
+from reviewlib.evidence.registration import register
+from reviewlib.evidence.store import BOOK
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,6 +58,21 @@ def shelf(tmp_path, monkeypatch):
         for file in ("__init__.py", "study.py"):
             (folder / study.name / file).touch()
         monkeypatch.setitem(sys.modules, f"{papers.__name__}.{study.name}.study", Module(study))
+
+    return put
+
+
+@pytest.fixture
+def published(shelf, own_cache):
+    """Return what puts a study on the shelf, registered, with a record made under it."""
+
+    def put(study, record):
+        shelf(study)
+        register(study, "the first")
+        said = {"registration": 1, "commit": "unknown"}  # no repository has the shelf
+        record = replace(record, provenance=record.provenance | said)
+        BOOK.save(record)
+        return record
 
     return put
 

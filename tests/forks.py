@@ -24,10 +24,9 @@ from reviewlib.trial.runs import Run
 
 SMALL = replace(toy.TINY, name="quick")  # no evidence, so without scikit-learn's floor
 STUDY = toy.study(presets=(SMALL,))
-STACKS = 16  # two of the clean condition and six of the noisy one, in either phase
-SIX = [
-    Run(toy.SGD, toy.NOISE, (("lr", 0.05),), seed, SMALL, "final", (seed, 6)) for seed in range(6)
-]
+STACKS = 12  # a task for each seed of two arms in two conditions
+OF_SIX = replace(SMALL, seeds=6)
+SIX = [Run(toy.SGD, toy.NOISE, seed, OF_SIX, ({"lr": 0.05},)) for seed in STUDY.seeds(OF_SIX)]
 NO_LIMIT = (resource.RLIM_INFINITY, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
 
 

@@ -32,7 +32,7 @@ def toy_study(shelf):
     return put
 
 
-COMMANDS = ["list", "study", "verdicts", "execute", "build", "pair", "new", "check"]
+COMMANDS = ["list", "study", "register", "verdicts", "execute", "build", "pair", "new", "check"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

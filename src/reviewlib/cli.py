@@ -54,6 +54,7 @@ def list_studies(as_json: AsJson = False) -> None:
     rows = []
     for name in watched(papers.found(), "replaying fingerprints"):
         row = {"paper": name, "title": None, "presets": [], "quick_seconds": None, "error": None}
+        row["awaiting"] = ""
         rows.append(row)
         try:
             study = papers.find(name)
@@ -61,7 +62,7 @@ def list_studies(as_json: AsJson = False) -> None:
         except Exception as error:  # a draft's own code may raise anything, and hides no other row
             row["error"] = f"{type(error).__name__}: {error}; see `reviewlib check {name}`"
             continue
-        row["title"] = study.title
+        row |= {"title": study.title, "awaiting": study.awaiting}
         row["presets"] = [preset for preset in status if status[preset]["state"] == "valid"]
         row["quick_seconds"] = status.get("quick", {}).get("cpu_seconds")
     if as_json:

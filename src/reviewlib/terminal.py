@@ -104,7 +104,8 @@ def study_table(rows: list[dict]) -> Table:
     for row in rows:
         seconds = "–" if row["quick_seconds"] is None else f"{row['quick_seconds']:.0f}"
         title = Text(row["error"] or row["title"])
-        table.add_row(row["paper"], title, ", ".join(row["presets"]) or "none", seconds)
+        none = "none, awaiting new ones" if row["awaiting"] else "none"
+        table.add_row(row["paper"], title, ", ".join(row["presets"]) or none, seconds)
     return table
 
 
@@ -123,7 +124,9 @@ def verdict_table(rows: list[dict]) -> Table:
             of = row["metric"], row["scale"]
             lo, hi = (units.effect(row[key], *of) for key in ("lo", "hi"))
             shown = [units.with_unit(row["mean"], *of), f"{lo} to {hi}", str(row["n"])]
-        word = row["verdict"] or ("no valid records" if row["stale"] else "exploratory")
+        awaits = row["state"] == "awaiting" and row["primary"]
+        none = "no valid records" if row["stale"] else "awaiting" if awaits else "exploratory"
+        word = row["verdict"] or none
         word += " (no loss)" if row["kind"] == "no loss" else ""
         table.add_row(*map(Text, (row["claim"], *shown, word)))
     return table

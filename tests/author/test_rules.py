@@ -70,7 +70,7 @@ def report(draft, number):
     draft.__dict__["study"] = replace(of, claims=(replace(of.claims[0], reported=(number,)),))
 
 
-FIRST_CELL = '# %% tags=["parameters"]'
+FIRST_CELL = '# %% tags=["hide-input", "parameters"]'
 BREAKS = [
     (files.filled_in, prose("TODO: say more")),
     (files.filled_in, ends(STUDY, "# TODO: more arms\n")),
@@ -92,6 +92,12 @@ BREAKS = [
     (notebook.nine_headings, (NOTEBOOK, "## Results", "## Our results")),
     (notebook.nine_headings, (NOTEBOOK, "## Results", "## Ablations")),
     (notebook.nine_headings, prose("## Results")),
+    (notebook.answer_first, (NOTEBOOK, "page.answer()", "page.claims()")),
+    (notebook.answer_first, (STUDY, "depends on no number", "depends on 3 numbers")),
+    (
+        notebook.answer_first,
+        (STUDY, "what to do instead, in one sentence that depends on no number.", ""),
+    ),
     (notebook.one_parameters_cell, (NOTEBOOK, FIRST_CELL, "# %%")),
     (notebook.one_parameters_cell, (NOTEBOOK, FIRST_CELL, f"{FIRST_CELL}\n1\n\n{FIRST_CELL}")),
     (notebook.one_parameters_cell, (NOTEBOOK, "data = None", "dataset = None")),

@@ -218,18 +218,18 @@ def kept(**arms):
     """Records with the correctness of four images, seed by seed."""
     accuracies = {arm: [0.5] * len(seeds) for arm, seeds in arms.items()}
     records = rows(**accuracies)
-    bits = [
-        None if images is None else np.array(images, np.uint8)
+    digits = [
+        None if images is None else "".join(f"{value:x}" for value in images)
         for arm in records["arm"].unique()
         for _ in ("clean", "noise")
         for images in arms[arm]
     ]
-    return records.assign(correct=bits)
+    return records.assign(correct=digits)
 
 
 BOTH = kept(
-    new=[[255, 255, 0, 51], [0, 0, 255, 255]],
-    old=[[255, 0, 0, 0], [255, 255, 0, 0]],
+    new=[[15, 15, 0, 3], [0, 0, 15, 15]],
+    old=[[15, 0, 0, 0], [15, 15, 0, 0]],
 )
 
 
@@ -245,18 +245,18 @@ def test_images_variance_is_that_of_the_paired_correctness_averaged_over_seeds()
 
 
 def test_images_variance_averages_replicates():
-    twice = pd.concat([BOTH, kept(new=[[255, 255, 255, 51], [0, 0, 255, 255]])])
+    twice = pd.concat([BOTH, kept(new=[[15, 15, 15, 3], [0, 0, 15, 15]])])
     expected = np.mean([np.var(seed, ddof=1) for seed in ([0, 1, 0.5, 0.2], [-1, -1, 1, 1])])
     assert images_variance(twice, GAIN) == pytest.approx(expected)
 
 
 def test_images_variance_is_not_known_where_the_images_were_not_kept():
-    lost = kept(new=[[255, 0, 0, 0], None], old=[[0, 0, 0, 0], [0, 0, 0, 0]])
+    lost = kept(new=[[15, 0, 0, 0], None], old=[[0, 0, 0, 0], [0, 0, 0, 0]])
     assert math.isnan(images_variance(lost, GAIN))
     assert math.isnan(images_variance(rows(new=[0.9], old=[0.8]), GAIN))
     assert images_variance(lost, ((1, "old", "clean"), (-1, "old", "noise"))) == 0
 
 
 def test_the_size_of_a_fold_is_known_if_any_run_kept_its_images():
-    assert fold_size(kept(new=[None, [255, 0, 0]])) == 3
+    assert fold_size(kept(new=[None, [15, 0, 0]])) == 3
     assert fold_size(kept(new=[None])) is None and fold_size(rows(new=[0.9])) is None

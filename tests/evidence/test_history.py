@@ -162,12 +162,10 @@ def test_the_history_knows_no_torch():
 
 
 @pytest.fixture
-def recorded(shelf, record, checkout, own_cache):
+def recorded(published, record, checkout):
     """The toy study on the shelf with its record, at a commit that can be looked up."""
     checkout("c0ffee")
-    shelf(toy.study())
-    BOOK.save(record)
-    return record
+    return published(toy.study(), record)
 
 
 def verdicts(*words):
@@ -184,6 +182,7 @@ def test_the_command_says_what_the_history_lacks_and_records_it_with_its_reason(
     assert "better; recorded" in verdicts("--record", "the first records").stderr
     (entry,) = history.read("toy")
     assert (entry.claim, entry.why, entry.n) == ("better", "the first records", 3)
+    assert entry.registration == 1
     assert entry.commit == "c0ffee"
     for again in (verdicts("--record", "once more"), verdicts()):
         assert again.exit_code == 0 and again.stderr.strip() == ""
@@ -210,4 +209,4 @@ def test_records_and_history_share_a_folder_and_nothing_else(recorded):
     verdicts("--record", "the first records")
     assert BOOK.load("toy", "laptop").digest() == recorded.digest()
     there = {path.name for path in history.path_of("toy").parent.iterdir()}
-    assert there == {"history.json", "laptop.json"}
+    assert there == {"history.json", "laptop.json", "registrations.json"}

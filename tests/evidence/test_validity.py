@@ -1,19 +1,25 @@
 """Records go stale exactly when results would change; the largest valid ones are shown."""
 
+import copy
 from dataclasses import replace
+from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import toy
 
-from reviewlib import data, papers, train
+from reviewlib import data, train
+from reviewlib.evidence.make import make
 from reviewlib.evidence.record import RecordError
 from reviewlib.evidence.store import BOOK, Store
 from reviewlib.evidence.validity import best, problems, settings_source, stale_arms
 from reviewlib.trial.contrast import Contrast
+from reviewlib.trial.experiment import chosen
 from reviewlib.trial.fingerprints import test_digest as digest_of_test
 
 OF = toy.study()
+ELSEWHERE = Store(Path("elsewhere"))  # outside the book nothing needs a registration
 LR, DAMPING = OF.hyperparameters
 
 
@@ -79,13 +85,13 @@ def test_changed_arithmetic_makes_exactly_the_arms_concerned_stale(record, arms,
 
 def test_other_words_and_rearranged_source_leave_the_record_valid(record):
     arms = with_every_arm(train=elsewhere, label="ANOTHER", note="")
-    assert problems(record, toy.study(arms=arms)) == []
+    assert problems(record, toy.study(arms=arms), ELSEWHERE) == []
 
 
 def test_a_fixed_setting_too_small_to_show_in_a_tiny_run_is_noticed(record):
     of = toy.study(claims=(), arms=(replace(toy.SGD, fixed={"weight_decay": 1e-7}), toy.SLOW))
     recorded = replace(record, test=digest_of_test(of, toy.TINY))
-    assert problems(recorded, of) == ["the fixed settings have changed for sgd"]
+    assert problems(recorded, of, ELSEWHERE) == ["the fixed settings have changed for sgd"]
 
 
 def test_a_removed_arm_is_stale(record):
@@ -116,7 +122,17 @@ NOISIER = (replace(toy.CLEAN, label_noise=0.2), toy.NOISE)
     ],
 )
 def test_a_study_that_moved_on_leaves_its_records_behind(record, changes, reason):
-    assert any(reason in problem for problem in problems(record, toy.study(**changes)))
+    assert any(reason in problem for problem in problems(record, toy.study(**changes), ELSEWHERE))
+
+
+def test_an_ablation_that_was_not_tried_at_its_parents_settings_is_stale(own_cache):
+    child = replace(toy.SLOW, name="child", role="ablation", parent="slow", search=())
+    of = toy.study(arms=(*toy.ARMS, child))
+    made = make(of, toy.TINY)
+    assert problems(made, of, ELSEWHERE) == []
+    parents = made.runs["arm"] == "slow"
+    other = pd.concat([moved(made).runs[parents], made.runs[~parents]])
+    assert "the search has changed for child" in problems(replace(made, runs=other), of, ELSEWHERE)
 
 
 def test_another_search_of_an_arm_that_no_test_covers_makes_it_stale(record):
@@ -124,8 +140,8 @@ def test_another_search_of_an_arm_that_no_test_covers_makes_it_stale(record):
         toy.study(claims=(), hyperparameters=(LR, replace(DAMPING, high=high))) for high in (1, 2)
     )
     recorded = replace(record, test=digest_of_test(before, toy.TINY))
-    assert problems(recorded, before) == []
-    assert "the search has changed for slow" in problems(recorded, after)
+    assert problems(recorded, before, ELSEWHERE) == []
+    assert "the search has changed for slow" in problems(recorded, after, ELSEWHERE)
 
 
 WORDS = {
@@ -135,6 +151,7 @@ WORDS = {
     "title": {"title": "Another", "citation": "somebody"},
     "exploratory": {"claims": (toy.CLAIM, replace(toy.CLAIM, name="more", primary=False))},
     "exploratory arm": {"arms": (*toy.ARMS, NEW)},
+    "hyperparameter of no arm": {"hyperparameters": (LR, DAMPING, replace(DAMPING, name="more"))},
 }
 TESTS = {
     "margin": {"claims": (replace(toy.CLAIM, margin=0.02),)},
@@ -144,7 +161,12 @@ TESTS = {
         "claims": (replace(toy.CLAIM, contrast=Contrast(toy.CLAIM.contrast.terms[::-1])),)
     },
     "range": {"hyperparameters": (replace(LR, high=0.2), DAMPING)},
-    "one more hyperparameter": {"hyperparameters": (LR, DAMPING, replace(DAMPING, name="more"))},
+    "one more trial": {"presets": (replace(toy.TINY, trials=4),)},
+    "a longer search": {"presets": (replace(toy.TINY, tries=3),)},
+    "one more hyperparameter": {
+        "arms": (toy.SGD, replace(toy.SLOW, search=("lr", "damping", "more"))),
+        "hyperparameters": (LR, DAMPING, replace(DAMPING, name="more")),
+    },
     "arm": {"arms": (toy.SGD, replace(toy.SLOW, fixed={"momentum": 0.5}))},
     "condition": {"conditions": NOISIER},
     "size": {"presets": (replace(toy.TINY, train=80),)},
@@ -165,10 +187,26 @@ def test_what_a_verdict_rests_on_defines_the_test(what):
     assert digest_of_test(of, of.presets[0]) != digest_of_test(OF, toy.TINY)
 
 
-def test_other_folds_are_another_test(monkeypatch):
+def test_other_folds_are_another_test_and_make_every_record_stale(record, monkeypatch):
     before = digest_of_test(OF, toy.TINY)
+    assert problems(record, OF, ELSEWHERE) == []
     monkeypatch.setattr(data, "FOLD_SEED", data.FOLD_SEED + 1)
     assert digest_of_test(OF, toy.TINY) != before
+    assert "what defines the test was changed" in problems(record, OF, ELSEWHERE)[0]
+
+
+def test_the_range_of_an_ablations_parent_defines_its_test_too():
+    child = replace(toy.SLOW, name="child", role="ablation", parent="slow", search=())
+    claims = (replace(toy.CLAIM, contrast=(child - toy.SGD) @ toy.CLEAN),)
+    one, other = (
+        toy.study(
+            arms=(*toy.ARMS, child),
+            claims=claims,
+            hyperparameters=(LR, replace(DAMPING, high=high)),
+        )
+        for high in (1.0, 2.0)
+    )
+    assert digest_of_test(one, toy.TINY) != digest_of_test(other, toy.TINY)
 
 
 # Which records are shown
@@ -215,13 +253,41 @@ def test_without_valid_records_there_is_an_error_that_says_why(record, tmp_path,
 QUICK = replace(toy.TINY, name="quick", settings_from="laptop")
 
 
-def test_settings_come_from_the_store_first_and_else_from_the_book(record, store):
-    sam = papers.find("sam")
-    quick = sam.preset("quick")
-    books = BOOK.load("sam", quick.settings_from).trials
-    assert settings_source(sam, quick, store).equals(books)
-    store.save(replace(record, study="sam"))
-    assert settings_source(sam, quick, store).equals(record.trials)
+def moved(record):
+    """Return a record whose searches chose the last of their trials."""
+    runs = copy.deepcopy(record.runs.to_dict("records"))
+    for run in runs:
+        run["scores"]["validation_accuracy"] = [0.1, 0.2, 0.3]
+    return replace(record, runs=pd.DataFrame(runs))
+
+
+def last_settings(record):
+    return {
+        (run["arm"], run["condition"], run["seed"]): {
+            name: values[-1] for name, values in run["settings"].items()
+        }
+        for run in record.runs.to_dict("records")
+    }
+
+
+def test_settings_come_from_the_store_first_and_else_from_the_book(record, store, shelf):
+    of = toy.study(presets=(QUICK, toy.TINY))
+    shelf(of)
+    BOOK.save(record)
+    books = settings_source(of, QUICK, store)
+    assert books == chosen(record.runs.to_dict("records")) != last_settings(record)
+    store.save(moved(record))
+    assert settings_source(of, QUICK, store) == last_settings(record)
+
+
+def test_on_other_data_the_books_settings_are_not_used(record, tmp_path, shelf):
+    of = toy.study(presets=(QUICK, toy.TINY))
+    shelf(of)
+    BOOK.save(record)
+    mine = Store(tmp_path / "mine", "pets")
+    assert settings_source(of, QUICK, mine) is None
+    mine.save(moved(record))
+    assert settings_source(of, QUICK, mine) == last_settings(record)
 
 
 @pytest.mark.parametrize("preset", [toy.TINY, QUICK])

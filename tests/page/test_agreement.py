@@ -11,18 +11,36 @@ OF = toy.study()
 RUNS = [{"computed": "2026-01-02", "from_cache": True}, {"computed": "", "from_cache": False}]
 
 
+def moved(record, shift):
+    """Return the record with a higher test accuracy in all trials of one arm."""
+    scores = [
+        of | {"accuracy": [value + shift for value in of["accuracy"]]} if arm == "slow" else of
+        for arm, of in zip(record.runs["arm"], record.runs["scores"], strict=True)
+    ]
+    return replace(record, runs=record.runs.assign(scores=scores))
+
+
 def test_a_machine_that_agrees_says_so(record):
     text = agreement(OF, record, record, RUNS)
-    assert "12 of 12 final runs have the same test accuracy" in text
+    assert "12 of 12 have the same test accuracy" in text
     assert "largest difference is 0.00 points: this machine agrees" in text
 
 
 def test_a_machine_that_does_not_agree_names_the_arm(record):
-    rows = record.rows.assign(
-        accuracy=record.rows["accuracy"].where(record.rows["arm"] == "sgd", 0)
-    )
-    text = agreement(OF, replace(record, rows=rows), record, RUNS)
+    text = agreement(OF, moved(record, 0.5), record, RUNS)
     assert "**disagrees** (Half the momentum, clean labels; Half the momentum, wrong" in text
+
+
+def test_a_few_images_of_a_fold_are_rounding(record):
+    text = agreement(OF, moved(record, 0.015), record, RUNS)
+    assert "6 of 12 have the same" in text and "1.50 points: this machine agrees" in text
+
+
+def test_runs_at_other_settings_are_not_compared(record):
+    settings = [{name: [0.5] * 3 for name in of} for of in record.runs["settings"]]
+    other = replace(record, runs=record.runs.assign(settings=settings))
+    text = agreement(OF, record, other, RUNS)
+    assert "at other settings than the stored records" in text and "agrees" not in text
 
 
 @pytest.mark.parametrize("other", [{"preset": {"name": "laptop", "steps": 99}}, {"data": {}}])
@@ -48,7 +66,7 @@ def test_runs_out_of_the_cache_are_counted(record, runs, said):
 
 def test_the_page_says_what_it_rests_on_and_why_not_on_more(record):
     text = evidence(record, ["gpu records are stale: the sizes"])
-    assert "rests on the **laptop** records: 12 final runs and 12 trials" in text
+    assert "rests on the **laptop** records: 12 runs with 36 trials in all" in text
     assert "**Note:** gpu records are stale: the sizes." in text and "Other data" not in text
 
 

@@ -8,9 +8,8 @@ import pytest
 import toy
 
 from reviewlib.evidence import stats, units, verdicts
-from reviewlib.evidence.store import Store
 from reviewlib.page import prose
-from reviewlib.page.chapter import Chapter, open_chapter
+from reviewlib.page.chapter import open_chapter
 
 QUICK = replace(toy.TINY, name="quick", settings_from="laptop")
 
@@ -44,27 +43,27 @@ def test_a_page_rests_on_the_stored_records_and_one_of_evidence_on_its_own_run(o
 
 
 def test_a_run_of_the_page_takes_its_settings_from_the_records_of_the_page(open_page, record):
-    last = record.trials.assign(chosen=record.trials["trial"] == toy.TINY.trials - 1)
-    fresh = open_page(replace(record, trials=last)).fresh
-    chosen = last[last["chosen"]].set_index(["arm", "condition"])["settings"]
-    for row in fresh.rows.to_dict("records"):
-        settings = chosen[row["arm"], row["condition"]]
-        assert row["settings"] == toy.study().arm(row["arm"]).fixed | settings
+    scores = [  # the last trial is the best
+        of | {"validation_accuracy": [0.1, 0.2, 0.3]} for of in record.runs["scores"]
+    ]
+    last = replace(record, runs=record.runs.assign(scores=scores))
+    fresh = open_page(last).fresh
+    assert fresh.best["settings"].tolist() == last.best["settings"].tolist()
+    assert {len(of) for of in fresh.runs["diverged_at"]} == {1}
 
 
 # The blocks of a page
 
 
-def test_the_experiment_shows_agreement_evidence_arms_sizes_and_every_trial(page, shown):
+def test_the_experiment_shows_agreement_evidence_arms_sizes_and_the_search(page, shown):
     page.experiment()
     agreement, evidence, shared = texts(shown(), "text/markdown")
     assert "no stored records" in agreement and "rests on the **laptop** records" in evidence
     assert shared == prose.EXPERIMENT
-    arms, protocol, trials, settings = texts(shown(), "text/html")
-    assert "the method" in arms and "training images per run" in protocol
-    assert "All 12 tuning trials." in trials and "<figure" in trials
-    assert "The chosen settings" in settings
-    assert page.stamp in arms and page.stamp in protocol and page.stamp in trials
+    arms, sizes, chosen = texts(shown(), "text/html")
+    assert "the method" in arms and "training images per run" in sizes
+    assert "The settings that validation chose." in chosen and "<figure" in chosen
+    assert page.stamp in arms and page.stamp in sizes and page.stamp in chosen
 
 
 def test_a_machine_that_ran_the_stored_preset_says_whether_it_agrees(open_page, record, shown):
@@ -72,17 +71,11 @@ def test_a_machine_that_ran_the_stored_preset_says_whether_it_agrees(open_page, 
     assert "this machine agrees" in texts(shown(), "text/markdown")[0]
 
 
-@pytest.mark.parametrize(("count", "figures"), [(6, 1), (7, 0)])
-def test_trials_in_many_conditions_are_a_table_and_no_figure(count, figures, own_cache, shown):
-    conditions = [replace(toy.CLEAN, name=f"c{i}", label=f"place {i}") for i in range(count)]
-    small = replace(toy.TINY, trials=2, seeds=2)
-    of = toy.study(conditions=tuple(conditions), presets=(small,), claims=())
-    Chapter(of, small, "cpu", Store(own_cache / "records")).experiment()
-    html = texts(shown(), "text/html")
-    assert sum("<figure" in text for text in html) == figures
-    listed = [text for text in html if "All 28 tuning trials</summary>" in text]
-    assert len(listed) == 1 - figures
-    assert all(f"place {i}" in html[2] for i in range(count))
+def test_the_length_of_the_search_is_shown_for_primary_claims(page, shown):
+    page.show_search()
+    page.show_search("better")
+    first, named = texts(shown(), "text/html")
+    assert first == named and "against the length of the search" in first and page.stamp in first
 
 
 def test_the_closing_shows_verdicts_controls_price_and_the_checklist(open_page, controlled, shown):
@@ -121,7 +114,7 @@ def test_images_are_the_notebooks_own(page, shown):
 
 
 def test_sentences_are_made_from_the_verdicts(page, record):
-    (out,) = verdicts.judge_all(page.study, record.rows)
+    (out,) = verdicts.judge_all(page.study, record)
     assert units.with_unit(out.interval.mean, "accuracy") in page.says("better")
     assert "n = 3" in page.says("better") and "95% interval" in page.says("better")
     assert page.verdict("better") == out.verdict
@@ -129,13 +122,15 @@ def test_sentences_are_made_from_the_verdicts(page, record):
 
 
 def test_a_difference_that_no_claim_declares_says_so(page, record):
-    accuracy = [record.runs(arm, "noise")["accuracy"].to_numpy() for arm in ("sgd", "slow")]
+    accuracy = [record.of(arm, "noise")["accuracy"].to_numpy() for arm in ("sgd", "slow")]
     mean = stats.t_interval(accuracy[0] - accuracy[1]).mean
     text = page.difference("sgd", "slow", "noise")
     assert text.startswith(f"{units.with_unit(mean, 'accuracy')} (looked at after the fact; ")
 
 
-@pytest.mark.parametrize("method", ["says", "notices", "verdict", "compare", "contrasts"])
+@pytest.mark.parametrize(
+    "method", ["says", "notices", "verdict", "compare", "contrasts", "show_search"]
+)
 def test_a_misspelled_claim_is_an_error_with_the_known_names(method, page):
     with pytest.raises(ValueError, match=r"toy has no tested claim or control 'x'; it has better$"):
         getattr(page, method)("x")
@@ -163,10 +158,11 @@ def test_controls_are_judged_each_by_itself(open_page, controlled):
     outs = page.control_verdicts
     assert list(outs) == ["a_a-clean", "positive-noise"]
     for name, out in outs.items():
-        assert out.interval.level == 0.95 and out.verdict in ("passed", "failed")
+        assert out.interval.level == (0.999 if name.startswith("a_a") else 0.95)
+        assert page.verdict(name) == out.verdict in ("passed", "failed", "cannot tell")
         assert units.with_unit(out.interval.mean, "accuracy") in page.says(name)
-    without = controlled.rows[controlled.rows["arm"] != "part"]
-    left = verdicts.judge_controls(page.study, without)
+    runs = controlled.runs[controlled.runs["arm"] != "part"]
+    left = verdicts.judge_controls(page.study, replace(controlled, runs=runs))
     assert [out.claim.name for out in left] == ["a_a-clean"]
 
 
@@ -176,3 +172,48 @@ def test_a_picture_shows_images_as_a_quick_run_gets_them(page):
     assert clean.train.images.equal(noisy.train.images)
     assert 0.2 < (clean.train.labels != noisy.train.labels).float().mean() < 0.6
     assert not clean.train.images.equal(page.sample(seed=4).train.images)
+
+
+# A chapter that awaits new records
+
+
+@pytest.fixture
+def old(open_page, controlled):
+    """A page of a study that awaits new records and shows older ones, of one trial a run."""
+    runs = controlled.runs.assign(
+        settings=[{k: v[:1] for k, v in of.items()} for of in controlled.runs["settings"]],
+        scores=[{k: v[:1] for k, v in of.items()} for of in controlled.runs["scores"]],
+        diverged_at=[[None]] * len(controlled.runs),
+    )
+    preset = {**controlled.preset, "trials": 1, "tries": 1}
+    return open_page(
+        replace(controlled, runs=runs, preset=preset, test="of older rules"),
+        awaiting="its nets are too small",
+        **toy.CONTROLLED,
+    )
+
+
+def test_older_records_are_shown_under_a_banner_and_without_verdicts(old, shown):
+    old.answer()
+    old.experiment()
+    old.closing()
+    banner, _, evidence, shared, closing = texts(shown(), "text/markdown")
+    assert "the book's first protocol and wait for new ones: its nets are too small" in banner
+    assert "They carry no verdicts" in banner and "They carry no verdicts" in evidence
+    assert shared == prose.FIRST_PROTOCOL and closing == prose.NO_VERDICT
+    assert "no verdicts." in old.stamp
+    everything = " ".join(texts(shown(), "text/html")).partition("rule of the protocol")[0]
+    for word in (*verdicts.VERDICTS, "passed", "failed"):
+        assert f">{word}<" not in everything
+    assert old.verdict("better") == old.verdict("a_a-clean") == "awaiting"
+    assert "points" in old.says("better")
+
+
+def test_older_records_have_no_search_to_show(old, shown):
+    old.show_search()
+    assert shown() == []
+
+
+def test_a_run_of_today_is_no_older_record(open_page, record):
+    page = open_page(record, preset=toy.TINY, awaiting="its nets are too small")
+    assert not page.awaits and page.verdict("better") == "awaiting"

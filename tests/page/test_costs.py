@@ -10,16 +10,22 @@ OF = toy.study(**toy.CONTROLLED)
 
 
 def test_what_an_arm_costs_is_relative_to_the_baseline_of_its_condition(controlled):
-    rows = controlled.rows
-    longer = rows.assign(passes=rows["passes"] * rows["condition"].map({"clean": 1, "noise": 7}))
-    cost = costs.passes(OF, replace(controlled, rows=longer))
+    runs = controlled.runs
+    longer = runs.assign(passes=runs["passes"] * runs["condition"].map({"clean": 1, "noise": 7}))
+    cost = costs.passes(OF, replace(controlled, runs=longer))
     assert (cost == 1).all() and list(cost.index) == ["again", "part", "sgd", "slow"]
 
 
 def test_an_arm_that_takes_twice_the_passes_costs_twice_as_much(controlled):
-    rows = controlled.rows
-    longer = rows.assign(passes=rows["passes"] * rows["arm"].map({"slow": 2}).fillna(1))
-    price = costs.price(OF, replace(controlled, rows=longer)).set_index("arm")
+    runs = controlled.runs
+    longer = runs.assign(passes=runs["passes"] * runs["arm"].map({"slow": 2}).fillna(1))
+    price = costs.price(OF, replace(controlled, runs=longer)).set_index("arm")
     assert price["forward-backward passes"].to_dict() == {"SGD": "1×", "Half the momentum": "2×"}
     assert price.loc["Half the momentum", "new hyperparameters"] == "damping"
     assert price.loc["SGD", "new hyperparameters"] == "none"
+
+
+def test_seconds_are_those_of_one_trial(controlled):
+    price = costs.price(OF, replace(controlled, runs=controlled.runs.assign(seconds=3.6)))
+    assert list(price["seconds per trial"]) == ["1.2", "1.2"]  # of three
+    assert list(price["trials per seed"]) == ["3", "3"]

@@ -15,8 +15,8 @@ FULL = [[1, 0.2], [10, 0.5], [40, 0.8]]
 
 def with_curves(record, *of_seeds):
     """Return the record in which the seeds of every arm have these curves."""
-    places = record.rows.groupby(["arm", "condition"]).cumcount()
-    return replace(record, rows=record.rows.assign(curve=[of_seeds[place] for place in places]))
+    places = record.runs.groupby(["arm", "condition"]).cumcount()
+    return replace(record, runs=record.runs.assign(curve=[of_seeds[place] for place in places]))
 
 
 def lines(drawn):
@@ -49,14 +49,14 @@ def test_where_a_single_seed_is_left_there_is_no_interval_and_no_point(record):
 
 
 def test_arms_all_of_whose_seeds_diverged_at_once_have_no_line(record):
-    rows = with_curves(record, FULL, FULL, FULL).rows
-    rows["curve"] = [
+    runs = with_curves(record, FULL, FULL, FULL).runs
+    runs["curve"] = [
         [] if arm == "slow" else curve
-        for arm, curve in zip(rows["arm"], rows["curve"], strict=True)
+        for arm, curve in zip(runs["arm"], runs["curve"], strict=True)
     ]
-    drawn = curves.along_training(OF, replace(record, rows=rows), "clean", ["sgd", "slow"])
+    drawn = curves.along_training(OF, replace(record, runs=runs), "clean", ["sgd", "slow"])
     assert lines(drawn)["Half the momentum"] == [] and len(drawn.table) == 3
-    nobody = curves.along_training(OF, replace(record, rows=rows), "clean", ["slow"])
+    nobody = curves.along_training(OF, replace(record, runs=runs), "clean", ["slow"])
     assert nobody.table.empty
 
 
@@ -68,16 +68,17 @@ SWEEP = [replace(toy.CLEAN, name=f"width {w}", fixed={"width": w}) for w in (10,
     [("accuracy", False, 75), ("accuracy", True, 25), ("nll", False, 50)],
 )
 def test_a_sweep_is_indexed_by_the_setting_that_differs(record, metric, error, value):
-    rows = pd.DataFrame(
-        [
-            {"arm": arm, "condition": where.name, "settings": {"width": w}}
-            | {"accuracy": 0.75 if arm == "sgd" else 0.1, "nll": 0.5}
-            for arm in ("sgd", "slow")
-            for where, w in zip((*SWEEP, toy.NOISE), (10, 2, 5), strict=True)
-        ]
+    first = record.runs.iloc[0].to_dict()
+    trials = len(first["diverged_at"])
+    runs = pd.DataFrame(
+        first
+        | {"arm": arm, "condition": where.name, "fixed": {"width": w}}
+        | {"scores": first["scores"] | {"accuracy": [right] * trials, "nll": [0.5] * trials}}
+        for arm, right in (("sgd", 0.75), ("slow", 0.1))
+        for where, w in zip((*SWEEP, toy.NOISE), (10, 2, 5), strict=True)
     )
-    series = curves.swept(replace(record, rows=rows), "sgd", SWEEP, "width", metric, error=error)
-    assert series.index.tolist() == [10, 2] and series.tolist() == [value] * 2
+    series = curves.swept(replace(record, runs=runs), "sgd", SWEEP, "width", metric, error=error)
+    assert series.index.tolist() == [10, 2] and series.tolist() == pytest.approx([value] * 2)
 
 
 def test_lines_over_an_axis_are_means_with_their_interval_and_marks_have_labels():

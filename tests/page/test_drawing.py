@@ -7,18 +7,23 @@ import pandas as pd
 import pytest
 import toy
 
-from reviewlib.page import curves, drawing, figures
+from reviewlib.evidence.verdicts import judge_all
+from reviewlib.page import chosen, curves, drawing, figures, search
 from reviewlib.page.drawing import Drawn
 
 OF = toy.study()
 HOSTILE = '<script>alert("x")</script>'
 
 
-@pytest.fixture(params=["trials", "finals", "curves"])
+@pytest.fixture(params=["chosen", "length", "finals", "curves"])
 def drawn(request, record):
     if request.param == "curves":
         return curves.along_training(OF, record, "noise", ["sgd", "slow"])
-    return getattr(figures, request.param)(OF, record)
+    if request.param == "chosen":
+        return chosen.chosen(OF, record)
+    if request.param == "length":
+        return search.length(OF, record, judge_all(OF, record))
+    return figures.finals(OF, record)
 
 
 def test_a_figure_has_alt_text_a_caption_with_its_origin_and_its_numbers(drawn):

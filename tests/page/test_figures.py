@@ -19,9 +19,8 @@ METRICS = {
 }
 
 
-@pytest.mark.parametrize("draw", [figures.finals, figures.trials])
-def test_arms_are_shown_in_the_conditions_they_are_run_in(controlled, draw):
-    drawn = draw(OF, controlled)
+def test_arms_are_shown_in_the_conditions_they_are_run_in(controlled):
+    drawn = figures.finals(OF, controlled)
     shown_in = drawn.table.groupby("arm")["condition"].agg(set).to_dict()
     both = {"clean labels", "wrong labels"}
     assert shown_in == {
@@ -33,19 +32,9 @@ def test_arms_are_shown_in_the_conditions_they_are_run_in(controlled, draw):
     assert [axis.get_title("left") for axis in drawn.fig.axes] == ["clean labels", "wrong labels"]
 
 
-def test_the_trials_figure_shows_every_trial_and_names_the_chosen_ones(controlled):
-    drawn = figures.trials(OF, controlled)
-    count = len(controlled.trials)
-    assert len(drawn.table) == count and drawn.caption.startswith(f"All {count} tuning trials.")
-    points = [axis.collections[0].get_offsets() for axis in drawn.fig.axes]
-    assert sum(map(len, points)) == count
-    chosen = drawn.table[drawn.table["chosen"] == "yes"].iloc[0]
-    assert f"clean labels, SGD {chosen['validation accuracy, %']}" in drawn.alt
-
-
 def test_the_finals_figure_states_the_means_of_its_table(controlled):
     drawn = figures.finals(OF, controlled)
-    mean = round(100 * controlled.runs("sgd", "noise")["accuracy"].mean(), 2)
+    mean = round(100 * controlled.of("sgd", "noise")["accuracy"].mean(), 2)
     row = drawn.table.set_index(["condition", "arm"]).loc["wrong labels", "SGD"]
     assert row["mean, %"] == mean and row["n"] == 3
     assert f"wrong labels, SGD {mean}" in drawn.alt and "logistic regression" in drawn.caption
@@ -77,9 +66,7 @@ def test_without_a_floor_no_line_stands_for_logistic_regression(controlled):
     ],
 )
 def test_claims_of_different_units_are_drawn_in_panels_of_their_own(controlled, names, panels):
-    outs = [
-        verdicts.judge(replace(toy.CLAIM, **METRICS[name]), controlled.rows, 1) for name in names
-    ]
+    outs = [verdicts.judge(OF, controlled, replace(toy.CLAIM, **METRICS[name])) for name in names]
     drawn = figures.contrasts(OF, outs)
     assert [axis.get_xlabel() for axis in drawn.fig.axes] == panels
     assert len(drawn.table) == len(names)

@@ -10,8 +10,8 @@ HOSTILE = '<script>alert("x")</script>'
 
 
 def test_source_is_what_runs_and_its_body_stays_indented():
-    text = markup.source(Chapter.says).data
-    assert text.startswith('```python\ndef says(self, name: str) -> str:\n    """Return')
+    text = markup.source(Chapter.claims).data
+    assert text.startswith('```python\ndef claims(self) -> None:\n    """Display')
 
 
 def test_escaped_text_has_no_markup_and_no_line_of_its_own():

@@ -158,14 +158,6 @@ def test_a_stack_whose_replicas_all_diverge_stops():
     assert all(one.passes < 100 * 20 and one.diverged_at is not None for one in out)
 
 
-def test_a_stack_must_not_draw_random_numbers():
-    def noisy(model, x, y):
-        return cross_entropy(model, x + torch.randn_like(x), y)
-
-    with pytest.raises(ValueError, match="must not draw random numbers.*stochastic=True"):
-        train.fit_all(described(loss=noisy))
-
-
 LONELY = {
     "momentum": lambda one: replace(one, config=replace(one.config, momentum=0.5)),
     "schedule": lambda one: replace(one, config=replace(one.config, schedule="constant")),

@@ -14,8 +14,9 @@ from reviewlib.trial.runs import Run
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 STUDY = toy.study()
-RUN = Run(SGD, CLEAN, (("lr", 0.05),), 0, toy.TINY, "final", (0, 3))
-THREE = [replace(RUN, seed=seed, fold=(seed, 3)) for seed in range(3)]
+SEEDS = STUDY.seeds(toy.TINY)
+RUN = Run(SGD, CLEAN, SEEDS[0], toy.TINY, ({"lr": 0.05},))
+THREE = [replace(RUN, seed=seed) for seed in SEEDS]
 
 
 def timeless(row):
@@ -27,7 +28,7 @@ def test_finished_runs_come_from_the_cache_with_the_stamp_they_were_made_with():
     first = map_runs(STUDY, THREE, stamp={"test": "abc"}, progress=seen.append)
     again = map_runs(STUDY, THREE, stamp={"test": "other"}, progress=seen.append)
     assert [row["from_cache"] for row in seen] == [False] * 3 + [True] * 3
-    assert [row["seed"] for row in first] == [0, 1, 2]
+    assert [row["seed"] for row in first] == list(SEEDS)
     assert [timeless(row) for row in first] == [timeless(row) for row in again]
     assert {row["test"] for row in again} == {"abc"}
     assert [row["computed"] for row in again] == [row["computed"] for row in first]
@@ -41,7 +42,7 @@ def test_a_cached_run_of_changed_code_is_not_used_again():
     arms = toy.broken(slower)
     (after,) = map_runs(toy.study(arms=arms), [replace(RUN, arm=arms[0])])
     (again,) = map_runs(STUDY, [RUN])
-    assert not after["from_cache"] and after["nll"] != before["nll"]
+    assert not after["from_cache"] and after["scores"] != before["scores"]
     assert again["from_cache"] and timeless(again) == timeless(before)
 
 
@@ -61,7 +62,9 @@ def test_given_fingerprints_are_not_replayed():
 
 
 def test_an_interrupted_batch_repeats_only_the_stack_in_flight():
-    six = [replace(RUN, seed=seed, fold=(seed, 6)) for seed in range(6)]  # stacks of 4 and 2
+    sizes = replace(toy.TINY, seeds=6)
+    six = [replace(RUN, seed=seed, preset=sizes) for seed in STUDY.seeds(sizes)]
+    four, two = [run.seed for run in six[:4]], [run.seed for run in six[4:]]  # two stacks
     kept = []
 
     def interrupting(row):
@@ -71,10 +74,10 @@ def test_an_interrupted_batch_repeats_only_the_stack_in_flight():
 
     with pytest.raises(KeyboardInterrupt):
         map_runs(STUDY, six, progress=interrupting)
-    assert kept == [0, 1, 2, 3]
+    assert kept == four
     rows = map_runs(STUDY, six)
-    assert [row["seed"] for row in rows if not row["from_cache"]] == [4, 5]
-    assert [row["seed"] for row in rows] == [0, 1, 2, 3, 4, 5]
+    assert [row["seed"] for row in rows if not row["from_cache"]] == two
+    assert [row["seed"] for row in rows] == four + two
 
 
 @pytest.mark.slow  # starts two processes that import torch

@@ -90,7 +90,7 @@ def test_presets_add_a_studys_own_sizes_to_the_shared_ones():
     assert [preset.name for preset in (quick, laptop, gpu)] == ["quick", "laptop", "gpu"]
     assert (quick.data, quick.image_size, quick.seeds) == ("fashion-mnist-subset", 14, 3)
     assert quick.settings_from == "laptop" and quick.conditions == ("clean",)
-    assert (laptop.trials, laptop.seeds, laptop.settings_from) == (16, 20, None)
+    assert (laptop.trials, laptop.tries, laptop.seeds, laptop.settings_from) == (16, 8, 20, None)
     assert (gpu.image_size, gpu.train, gpu.batch_size) == (28, 10_000, 500)
 
 
@@ -98,7 +98,7 @@ def test_presets_add_a_studys_own_sizes_to_the_shared_ones():
     ("own", "message"),
     [
         ({"gpo": OWN}, r"presets must be called quick, laptop, gpu, got \['gpo'\]"),
-        ({"laptop": OWN}, r"preset laptop needs the sizes \['seeds'\]"),
+        ({"laptop": {"steps": 5}}, r"preset laptop needs the sizes \['batch_size', 'train', 'v"),
         ({"gpu": OWN | {"seed": 20}}, r"preset gpu needs the sizes \['seeds'\]"),
         ({"laptop": OWN | {"seeds": 9, "seed": 9}}, r"preset laptop has no sizes \['seed'\]"),
     ],
@@ -171,9 +171,11 @@ def test_the_standard_controls_repeat_the_baseline_with_other_seeds_and_fewer_im
     again, quarter = standard_controls(SGD, (CLEAN,))
     assert (again.name, again.search_seed, again.train_fraction) == ("sgd_again", 1, 1)
     assert (quarter.name, quarter.search_seed, quarter.train_fraction) == ("sgd_quarter", 0, 0.25)
+    assert (again.search, again.parent) == (SGD.search, "")
+    assert (quarter.search, quarter.parent) == ((), "sgd")  # at the baseline's own settings
     for control in (again, quarter):
         assert control.role == "control" and control.conditions == ("clean",)
-        assert (control.train, control.search, control.fixed) == (SGD.train, SGD.search, SGD.fixed)
+        assert (control.train, control.fixed) == (SGD.train, SGD.fixed)
         assert control.label.startswith("SGD, ")
 
 

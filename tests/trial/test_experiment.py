@@ -1,60 +1,147 @@
-"""A study at a preset: every arm is tuned, then run on final seeds with the chosen settings."""
+"""A study at a preset: every arm searches on every final seed, and ablations follow parents."""
 
 from dataclasses import replace
 
 import pytest
 import toy
-from toy import CLEAN, NOISE, SGD, SLOW
+from toy import ARMS, NOISE, SGD, SLOW
 
-from reviewlib.trial.experiment import count_runs, run
+from reviewlib.trial import search
+from reviewlib.trial.experiment import chosen, count_runs, run
 from reviewlib.trial.fingerprints import test_digest as digest_of_test
-from reviewlib.trial.search import settings_of
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 STUDY = toy.study()
+SEEDS = STUDY.seeds(toy.TINY)
+CHILD = replace(SLOW, name="child", role="ablation", search=(), parent="slow", fixed={})
+FAMILY = toy.study(arms=(CHILD, *ARMS))  # the child comes first
+QUICK = replace(toy.TINY, name="quick", settings_from="laptop", trials=4, tries=4)
+
+
+def searched(study, preset=toy.TINY, **how):
+    return run(study, preset, with_floor=False, **how)
+
+
+def tried(row):
+    """Return the settings of each trial of a run."""
+    return [
+        dict(zip(row["settings"], values, strict=True))
+        for values in zip(*row["settings"].values(), strict=True)
+    ]
 
 
 def places(rows):
-    return {(row["arm"], row["condition"]) for row in rows}
+    return [(row["arm"], row["condition"], row["seed"]) for row in rows]
 
 
-def test_final_runs_use_the_chosen_settings_and_carry_the_digest_of_their_test():
+def test_every_arm_searches_on_every_seed_and_carries_the_digest_of_its_test():
     seen = []
     out = run(STUDY, toy.TINY, stamp={"commit": "abc"}, progress=seen.append)
-    assert len(out.rows) == 4 * toy.TINY.seeds and len(seen) == count_runs(STUDY, toy.TINY)
-    assert {row["seed"] for row in out.rows} == set(STUDY.seeds(toy.TINY))
-    for row in out.rows:
-        chosen = settings_of(out.trials, row["arm"], row["condition"])
-        assert row["settings"] == dict(STUDY.arm(row["arm"]).fixed) | chosen
+    assert places(out.runs) == [
+        (arm, where, seed)
+        for where in ("clean", "noise")
+        for arm in ("sgd", "slow")
+        for seed in SEEDS
+    ]
+    assert len(seen) == len(out.runs) == count_runs(STUDY, toy.TINY)
+    for row in out.runs:
+        arm = STUDY.arm(row["arm"])
+        assert tried(row) == search.trials_of(STUDY, arm, row["seed"], toy.TINY.trials)
+        assert row["fixed"] == dict(arm.fixed)
         assert (row["test"], row["commit"]) == (digest_of_test(STUDY, toy.TINY), "abc")
-    assert all("test" not in row for row in seen if row["seed"] >= 10**6)
     assert out.fingerprints.keys() == {"sgd", "slow"}
     assert len(out.floor) == 2 * toy.TINY.seeds
 
 
 def test_an_arm_may_be_run_by_itself_and_a_preset_runs_only_what_it_names():
-    out = run(STUDY, toy.TINY, arms=("slow",), with_floor=False)
-    assert places(out.rows) == {("slow", "clean"), ("slow", "noise")}
+    out = searched(STUDY, arms=("slow",))
+    assert {place[:2] for place in places(out.runs)} == {("slow", "clean"), ("slow", "noise")}
     assert out.fingerprints.keys() == {"slow"} and out.floor.empty
     small = replace(toy.TINY, conditions=(NOISE,), arms=(SGD,))
-    out = run(toy.study(presets=(small,)), small, with_floor=False)
-    assert places(out.rows) == places(out.trials.to_dict("records")) == {("sgd", "noise")}
+    out = searched(toy.study(presets=(small,)), small)
+    assert {place[:2] for place in places(out.runs)} == {("sgd", "noise")}
 
 
-def test_final_runs_may_take_the_settings_of_another_preset():
-    settings = run(STUDY, replace(toy.TINY, trials=1), with_floor=False).trials
-    settings["settings"] = [each | {"lr": 0.03} for each in settings["settings"]]
-    out = run(STUDY, toy.TINY, settings=settings, with_floor=False)
-    assert {row["settings"]["lr"] for row in out.rows} == {0.03}
-    assert len(out.trials) == 4 * toy.TINY.trials
+def test_a_condition_may_have_sizes_of_its_own():
+    sizes = replace(toy.TINY, where={"noise": {"seeds": 2, "trials": 5}})
+    out = searched(toy.study(presets=(sizes,)), sizes, arms=("sgd",))
+    found = {(row["condition"], row["seed"]): len(row["diverged_at"]) for row in out.runs}
+    assert found == {("clean", seed): 3 for seed in SEEDS} | {("noise", s): 5 for s in SEEDS[:2]}
+    folds = {row["condition"]: len(row["correct"]) for row in out.runs}
+    assert folds["clean"] == folds["noise"] * 2 // 3
 
 
-def test_settings_that_lack_an_arm_are_named_before_anything_runs():
-    def never(run):
-        pytest.fail("trained")
+# Ablations
 
-    only = replace(toy.TINY, conditions=(CLEAN,), arms=(SGD,))
-    settings = run(STUDY, only, with_floor=False).trials
-    study = toy.study(arms=(replace(SGD, train=never), replace(SLOW, train=never)))
-    with pytest.raises(ValueError, match="no settings were tuned for arm 'slow' in .* 'clean'"):
-        run(study, toy.TINY, settings=settings)
+
+def test_an_ablation_searches_around_its_parents_best_settings_seed_by_seed():
+    out = searched(FAMILY)
+    assert places(out.runs)[:6] == [(arm, "clean", s) for arm in ("child", "sgd") for s in SEEDS]
+    best = chosen(out.runs)
+    children = [row for row in out.runs if row["arm"] == "child"]
+    assert len(children) == 2 * 3
+    for row in children:
+        theirs = best["slow", row["condition"], row["seed"]]
+        assert tried(row) == search.around(theirs)
+        assert tried(row)[1] == theirs and len(row["diverged_at"]) == 3
+    assert len({str(tried(row)) for row in children}) > 2  # not one for all
+
+
+def test_an_ablation_run_by_itself_takes_the_settings_that_are_given():
+    given = {
+        ("slow", where, seed): {"lr": 0.02 + seed % 100 / 100, "damping": 0.5}
+        for where in ("clean", "noise")
+        for seed in SEEDS
+    }
+    out = searched(FAMILY, arms=("child",), settings=given)
+    assert {place[0] for place in places(out.runs)} == {"child"}
+    for row in out.runs:
+        assert tried(row) == search.around(given["slow", row["condition"], row["seed"]])
+
+
+# Settings of another preset
+
+
+def of_all(study, settings):
+    return {
+        (arm.name, where.name, seed): settings(arm, seed)
+        for where in study.conditions
+        for arm in study.arms_in(where)
+        for seed in SEEDS
+    }
+
+
+def test_quick_trains_once_at_the_settings_that_another_preset_chose_seed_by_seed():
+    given = of_all(FAMILY, lambda arm, seed: {"lr": 0.02 + seed % 100 / 100, "damping": 0.5})
+    out = searched(FAMILY, QUICK, settings=given)
+    assert {
+        (*place,): tried(row) for place, row in zip(places(out.runs), out.runs, strict=True)
+    } == {place: [settings] for place, settings in given.items()}
+
+
+@pytest.mark.parametrize("given", ["nothing", "part"])
+def test_without_all_settings_quick_searches_on_its_first_seed_alone(given):
+    known = of_all(FAMILY, lambda arm, seed: {"lr": 0.07, "damping": 0.5})
+    del known["sgd", "clean", SEEDS[2]]
+    asked = []
+    out = searched(
+        FAMILY, QUICK, settings=known if given == "part" else None, progress=asked.append
+    )
+    searches, finals = (
+        [row for row in asked if (len(row["diverged_at"]) > 1) == more] for more in (True, False)
+    )
+    assert {row["seed"] for row in searches} == {SEEDS[0]} and len(searches) == 2 * 3
+    assert [len(row["diverged_at"]) for row in searches if row["arm"] == "sgd"] == [4, 4]
+    assert len(finals) == len(out.runs) == 2 * 3 * 3
+    best = chosen(searches)
+    for row in out.runs:
+        assert tried(row) == [best[row["arm"], row["condition"], SEEDS[0]]]
+
+
+def test_an_ablation_of_quick_run_by_itself_has_its_parents_settings_given():
+    known = of_all(STUDY, lambda arm, seed: {"lr": 0.07, "damping": 0.5})
+    asked = []
+    out = searched(FAMILY, QUICK, arms=("child",), settings=known, progress=asked.append)
+    searches = [row for row in asked if len(row["diverged_at"]) > 1]
+    assert [tried(row) for row in searches] == [search.around({"lr": 0.07, "damping": 0.5})] * 2
+    assert {place[0] for place in places(out.runs)} == {"child"}

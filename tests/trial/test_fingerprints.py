@@ -17,8 +17,9 @@ STUDY = toy.study()
 def test_an_arm_has_a_fingerprint_in_every_condition_it_is_run_in():
     found = replay(STUDY, SLOW)
     assert found.keys() == {"clean", "noise"}
-    # two runs: losses of every step, two accuracies on the way, accuracy and nll after the last
-    assert [len(found["clean"][part]) for part in ("losses", "scores")] == [2 * TINY.steps, 8]
+    # two trials: losses of every step, two accuracies on the way, accuracy and nll after the last,
+    # and the nll on the fold
+    assert [len(found["clean"][part]) for part in ("losses", "scores")] == [2 * TINY.steps, 10]
     late = replace(SGD, name="late", role="ablation", conditions=(NOISE,))
     assert replay(toy.study(arms=(*toy.ARMS, late)), late).keys() == {"noise"}
 
@@ -43,7 +44,7 @@ CHANGED = {
     },
     "fixed": {"arms": (replace(SGD, fixed={"momentum": 0.8}), SLOW)},
     "net": {"net": lambda run: train.models.mlp(run.sample.train, run.sample.classes, 5)},
-    "scores": {"evaluate": lambda model, split: {"accuracy": 0.5}},
+    "scores": {"evaluate": lambda model, split: {"accuracy": 0.5, "nll": 0.5}},
     "measure": {"inspect": lambda model, sample: {"size": 1.0}},
     "noise": {"conditions": (replace(CLEAN, label_noise=0.1), NOISE)},
     "steps": {"conditions": (replace(CLEAN, step_multiple=2), NOISE)},
@@ -62,7 +63,7 @@ def test_a_solution_has_scores_and_no_losses():
 
     arm = replace(SGD, train=solved)
     found = replay(toy.study(arms=(arm, SLOW)), arm)["clean"]
-    assert found["losses"] == [] and len(found["scores"]) == 4
+    assert found["losses"] == [] and len(found["scores"]) == 6
 
 
 @pytest.fixture

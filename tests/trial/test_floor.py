@@ -11,7 +11,7 @@ from reviewlib.trial.floor import floor
 
 def test_conditions_with_the_same_label_noise_share_their_floor(monkeypatch):
     folds, fold = [], data.fold
-    monkeypatch.setattr(data, "fold", lambda *of: folds.append(of[1:]) or fold(*of))
+    monkeypatch.setattr(data, "fold", lambda *of, **how: folds.append(of[1:]) or fold(*of, **how))
     wide = replace(CLEAN, name="wide", fixed={"width": 9})
     study = toy.study(conditions=(CLEAN, NOISE, wide), results_version=2)
     found = floor(study, toy.TINY)

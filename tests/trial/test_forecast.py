@@ -26,7 +26,7 @@ def clock(monkeypatch):
     def timed(study, stack, device):
         made.extend(stack)
         return [
-            row | {"seconds": 0.01 * run.preset.steps}
+            row | {"seconds": 0.01 * run.preset.steps * len(run.trials)}
             for run, row in zip(stack, perform(study, stack), strict=True)
         ]
 
@@ -37,9 +37,9 @@ def clock(monkeypatch):
 def test_two_trials_of_every_arm_run_on_one_seed_in_every_condition(clock):
     quick = replace(QUICK, conditions=("clean",), arms=("sgd",))
     list(forecast.lines(toy.study(presets=(quick,))))
-    places = {(run.arm.name, run.condition.name, run.settings) for run in clock}
-    assert len(places) == 2 * 2 * forecast.TRIALS == 8
-    assert {run.seed for run in clock} == {0} and {run.phase for run in clock} == {"tuning"}
+    places = {(run.arm.name, run.condition.name) for run in clock}
+    assert len(places) == 2 * 2 and {len(run.trials) for run in clock} == {forecast.TRIALS}
+    assert {run.seed for run in clock} == {100_000}
 
 
 def test_a_forecast_counts_runs_steps_and_what_a_step_computes(clock):
@@ -48,16 +48,21 @@ def test_a_forecast_counts_runs_steps_and_what_a_step_computes(clock):
         one,
         replace(one, name="steps", steps=200),
         replace(one, name="images", image_size=14, batch_size=40),
-        replace(one, name="runs", tuning_seeds=2, seeds=6),
-        replace(one, name="arms", arms=()),
+        replace(one, name="runs", trials=6, seeds=5),
+        replace(one, name="arms", arms=("sgd", "slow", "child")),
+        replace(one, name="where", where={"clean": {"steps": 200, "seeds": 2}}),
+        replace(one, name="given", settings_from="laptop"),
     )
-    # 3 trials and 3 seeds of 1 s each
-    assert forecasts(toy.study(presets=presets)) == {
-        "quick": 6,
-        "steps": 12,
-        "images": 48,
-        "runs": 12,
-        "arms": 12,
+    child = replace(toy.SLOW, name="child", role="ablation", search=(), parent="slow")
+    # 3 trials of 1 s each on 3 seeds; the ablation has 3 trials too
+    assert forecasts(toy.study(presets=presets, arms=(*toy.ARMS, child))) == {
+        "quick": 9,
+        "steps": 18,
+        "images": 72,
+        "runs": 30,
+        "arms": 27,
+        "where": 12,
+        "given": 3,
     }
 
 

@@ -36,9 +36,9 @@ def test_a_default_is_for_a_setting_that_another_run_of_the_study_has():
     read, wide = [], replace(CLEAN, name="wide", fixed={"width": 8})
     arms = replace(SGD, train=smoothed), toy.SLOW  # which fixes the momentum
     study = toy.study(arms=arms, conditions=(CLEAN, wide))
-    run = Run(study.arm("sgd"), CLEAN, (("lr", 0.05),), 0, toy.TINY, "tuning")
+    run = Run(study.arm("sgd"), CLEAN, 0, toy.TINY, ({"lr": 0.05},))
     with pytest.raises(ValueError, match=r"^the study has no setting 'smoothin'; it has"):
-        next(run.procedure(study, SAMPLE))
+        next(run.procedure(study, SAMPLE, 0))
     assert read == [[0.05, 9, 9, 9]]
 
 

@@ -17,7 +17,7 @@ from reviewlib.trial.procedures import complete
 from reviewlib.trial.runs import Run, draw, perform
 
 PASSES = toy.TINY.steps * toy.TINY.batch_size
-RUN = Run(SGD, CLEAN, (("lr", 0.05),), 0, toy.TINY, "final", (0, 3))
+RUN = Run(SGD, CLEAN, toy.study().seeds(toy.TINY)[0], toy.TINY, ({"lr": 0.05},))
 
 
 def inputs(seed=0, lr=0.05):
@@ -79,7 +79,7 @@ def of_width(run, width):
 
 
 def test_replicates_are_scored_by_their_mean():
-    lrs = (0.01, 0.05, 1e30)
+    lrs = (0.01, 0.05, 0.09)
 
     def three(run):
         yield training(run)
@@ -91,11 +91,23 @@ def test_replicates_are_scored_by_their_mean():
 
     row = row_of(three)
     alone = [row_of(lambda run, lr=lr: once(run, lr=lr, eval_steps=(2, 4))) for lr in lrs]
-    for metric in ("accuracy", "nll", "train_accuracy", "early_accuracy"):
-        mean = sum(one[metric] for one in alone) / 3
-        assert row[metric] == pytest.approx(mean, abs=1e-6)
-    assert row["diverged_at"] == alone[2]["diverged_at"] is not None
+    for metric, (value,) in row["scores"].items():
+        mean = sum(one["scores"][metric][0] for one in alone) / 3
+        assert value == pytest.approx(mean, abs=1e-5)
+    assert row["best"]["train_accuracy"] == pytest.approx(
+        sum(one["best"]["train_accuracy"] for one in alone) / 3, abs=1e-6
+    )
+    assert row["diverged_at"] == [None]
     assert row["passes"] == round(PASSES + sum(one["passes"] for one in alone) / 3)
+
+
+def test_a_trial_has_diverged_if_one_of_its_replicates_has():
+    def three(run):
+        yield training(run)
+        yield [training(run, lr=lr) for lr in (0.01, 1e30, 0.05)]
+
+    (row,) = perform(toy.study(), [replace(RUN, arm=replace(SGD, train=three))])
+    assert row["diverged_at"] != [None] and row["scores"]["validation_accuracy"] == [0.1]
 
 
 def test_a_procedure_receives_a_fit_or_a_list_of_fits_as_it_yielded():
@@ -125,7 +137,7 @@ def test_a_solution_is_a_run_without_steps():
         yield Solution(run.net, passes=7)
 
     (row,) = perform(toy.study(), [replace(RUN, arm=replace(SGD, train=solved))])
-    assert row["passes"] == 7 and row["curve"] == [] and row["diverged_at"] is None
+    assert row["passes"] == 7 and row["curve"] == [] and row["diverged_at"] == [None]
 
 
 def test_a_solution_may_follow_a_training_and_adds_to_its_passes():

@@ -1,4 +1,4 @@
-"""One run is a pure function of its arguments."""
+"""A run, an arm's whole search on one seed, is a pure function of its arguments."""
 
 from dataclasses import replace
 
@@ -12,11 +12,17 @@ from reviewlib import data
 from reviewlib.train import models
 from reviewlib.trial.declare import training
 from reviewlib.trial.fingerprints import replay
-from reviewlib.trial.runs import Run, draw, perform, stacks, trained
+from reviewlib.trial.results import result
+from reviewlib.trial.runs import Run, draw, fold_of, perform, tasks, trained
+from reviewlib.trial.scores import shades
+from reviewlib.trial.search import ranking
 
 STUDY = toy.study()
-RUN = Run(SGD, CLEAN, (("lr", 0.05),), 0, toy.TINY, "final", (0, 3))
-TRIAL = replace(RUN, phase="tuning", fold=None)
+SEED = STUDY.seeds(toy.TINY)[0]
+LRS = ({"lr": 0.02}, {"lr": 0.05}, {"lr": 0.1})
+RUN = Run(SGD, CLEAN, SEED, toy.TINY, LRS)
+ONE = replace(RUN, trials=LRS[:1])
+WILD = {"lr": 1e30}  # diverges
 DEVELOPMENT = data.load(toy.TINY.data).development
 PRINT = {"clean": {"losses": [2.3], "scores": [0.1]}}
 
@@ -40,17 +46,70 @@ def test_a_run_restores_the_number_of_threads():
         yield training(run)
 
     try:
-        perform(STUDY, [replace(TRIAL, arm=replace(SGD, train=train))])
+        perform(STUDY, [replace(ONE, arm=replace(SGD, train=train))])
         assert seen == [1] and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
 
 
-def test_a_diverged_run_scores_chance_and_says_when():
-    (row,) = perform(STUDY, [replace(RUN, settings=(("lr", 1e30),))])
-    assert row["accuracy"] == row["early_accuracy"] == row["train_accuracy"] == 0.1
-    assert row["nll"] == row["early_nll"] == pytest.approx(2.302585)
-    assert row["diverged_at"] is not None
+# What a row says
+
+
+def test_a_row_has_the_scores_of_all_trials_and_more_of_the_best():
+    (row,) = perform(STUDY, [RUN])
+    assert (row["arm"], row["condition"], row["seed"]) == ("sgd", "clean", SEED)
+    assert (row["fixed"], row["settings"]) == ({}, {"lr": [0.02, 0.05, 0.1]})
+    metrics = "validation_accuracy validation_nll accuracy nll early_accuracy".split()
+    assert list(row["scores"]) == metrics
+    assert all(len(values) == 3 for values in (*row["scores"].values(), row["diverged_at"]))
+    assert row["diverged_at"] == [None] * 3
+    best = ranking(*(row["scores"][name] for name in metrics[:2]))[0]
+    (alone,) = perform(STUDY, [replace(RUN, trials=LRS[best : best + 1])])
+    assert row["best"] == alone["best"] and row["curve"] == alone["curve"]
+    assert [step for step, _ in row["curve"]] == [2, 4]
+
+
+def test_a_diverged_trial_scores_chance_on_validation_too_and_says_when():
+    (row,) = perform(STUDY, [replace(RUN, trials=(WILD, *LRS))])
+    for metric, values in row["scores"].items():
+        chance = 2.30259 if metric.endswith("nll") else 0.1
+        assert values[0] == pytest.approx(chance, abs=1e-5)
+    assert row["diverged_at"][0] is not None and row["diverged_at"][1:] == [None] * 3
+    (plain,) = perform(STUDY, [RUN])
+    assert [values[1:] for values in row["scores"].values()] == list(plain["scores"].values())
+
+
+def test_a_run_whose_trials_all_diverged_scores_chance_everywhere():
+    (row,) = perform(STUDY, [replace(RUN, trials=(WILD, WILD))])
+    assert None not in row["diverged_at"] and row["best"] == {"train_accuracy": 0.1}
+    assert row["scores"]["accuracy"] == row["scores"]["early_accuracy"] == [0.1, 0.1]
+    assert set(row["correct"]) == {"2"}  # a tenth, in steps of a fifteenth
+
+
+def test_the_kept_correctness_of_the_images_is_that_of_the_expected_accuracy():
+    for run in (RUN, replace(RUN, trials=(WILD, *LRS))):
+        (row,) = perform(STUDY, [run])
+        kept = shades(row["correct"])
+        fold = fold_of(STUDY, SEED, toy.TINY, data.load(toy.TINY.data))
+        assert len(kept) == len(fold) and 0 <= kept.min() <= kept.max() <= 1
+        assert kept.mean() == pytest.approx(result(row, 2)["accuracy"], abs=0.5 / 15)
+    (best,) = perform(STUDY, [replace(RUN, preset=replace(toy.TINY, tries=3))])
+    assert set(best["correct"]) == {"0", "f"}
+    assert shades(best["correct"]).mean() == pytest.approx(result(best, 3)["accuracy"], abs=1e-5)
+
+
+def test_the_best_model_is_inspected_with_its_own_training_images():
+    seen = []
+
+    def inspect(model, sample):
+        seen.append(numbers(model))
+        return {"seen": float(len(sample.train))}
+
+    study = toy.study(inspect=inspect)
+    (row,) = perform(study, [RUN])
+    assert row["best"]["seen"] == toy.TINY.train and len(seen) == 1
+    (lost,) = perform(study, [replace(RUN, trials=(WILD,))])
+    assert "seen" not in lost["best"]
 
 
 # What a run is given
@@ -94,33 +153,62 @@ def test_an_arm_with_a_train_fraction_gets_the_first_of_the_same_images():
     assert len(given.train) == 30
 
 
+def test_all_trials_of_a_seed_start_from_one_net_and_see_one_order():
+    ((_, _, sample),) = trained(STUDY, [ONE], DEVELOPMENT)
+    first, second = (next(RUN.procedure(STUDY, sample, trial)) for trial in (0, 2))
+    assert torch.equal(numbers(first.model), numbers(second.model))
+    assert first.seed == second.seed and (first.config.lr, second.config.lr) == (0.02, 0.1)
+    assert first.train is second.train is sample.train
+
+
 def test_another_search_seed_changes_the_initialization_and_not_the_images():
     again = replace(RUN, arm=replace(SGD, search_seed=1))
     (one,), (other,) = (trained(STUDY, [run], DEVELOPMENT) for run in (RUN, again))
     assert torch.equal(one[2].train.images, other[2].train.images)
-    first, second = (next(run.procedure(STUDY, one[2])) for run in (RUN, again))
+    first, second = (next(run.procedure(STUDY, one[2], 0)) for run in (RUN, again))
     assert not torch.equal(numbers(first.model), numbers(second.model))
     assert first.seed != second.seed
 
 
 def test_search_overrides_the_arm_and_the_arm_overrides_the_condition():
-    held = replace(RUN, condition=replace(CLEAN, fixed={"momentum": 0.1, "width": 3, "lr": 1}))
-    assert held.all_settings() == {"momentum": 0.1, "width": 3, "lr": 0.05}
-    assert replace(held, arm=SLOW).all_settings() == {"momentum": 0.45, "width": 3, "lr": 0.05}
+    def settings(run):
+        seen.append(dict(run.settings))
+        yield training(run)
+
+    seen, held = [], replace(CLEAN, fixed={"momentum": 0.1, "width": 3, "lr": 1})
+    for arm in (SGD, SLOW):
+        perform(STUDY, [replace(ONE, condition=held, arm=replace(arm, train=settings))])
+    assert seen == [{"momentum": momentum, "width": 3, "lr": 0.02} for momentum in (0.1, 0.45)]
 
 
-def test_tuning_gets_no_test_data(monkeypatch):
-    monkeypatch.setattr(data, "fold", lambda *_: pytest.fail("reached for test images"))
-    perform(STUDY, [TRIAL])
-    with pytest.raises(pytest.fail.Exception):
-        perform(STUDY, [RUN])
+def test_training_is_over_before_a_test_image_is_read(monkeypatch):
+    done, fold = [], data.fold
+
+    def train(run):
+        yield training(run)
+        done.append(run["lr"])
+
+    def watched(*arguments, **options):
+        assert len(done) == 3
+        return fold(*arguments, **options)
+
+    monkeypatch.setattr(data, "fold", watched)
+    perform(STUDY, [replace(RUN, arm=replace(SGD, train=train))])
+    assert not hasattr(DEVELOPMENT, "test")
 
 
-def test_a_final_model_is_inspected_with_its_own_training_images():
-    study = toy.study(inspect=lambda model, sample: {"seen": float(len(sample.train))})
-    (final,), (trial,) = perform(study, [RUN]), perform(study, [TRIAL])
-    (diverged,) = perform(study, [replace(RUN, settings=(("lr", 1e30),))])
-    assert final["seen"] == toy.TINY.train and "seen" not in {**trial, **diverged}
+def test_every_seed_has_its_own_fold_and_every_version_its_own_folds():
+    pool = data.load(toy.TINY.data)
+    folds = {}
+    for version in (1, 2):
+        study = toy.study(results_version=version)
+        for seed in study.seeds(toy.TINY):
+            split = fold_of(study, seed, toy.TINY, pool)
+            folds[seed] = {image.numpy().tobytes() for image in split.images}
+            assert len(split) == len(pool.test) // 3 and split.images.shape[-1] == 7
+    one, two, three, *others = folds.values()
+    assert not (one & two or one & three or two & three)
+    assert not any(other in (one, two, three) for other in others) and len(others) == 3
 
 
 # What a run means
@@ -137,10 +225,11 @@ DIFFERENT = {
     "setting of the condition": replace(RUN, condition=replace(CLEAN, fixed={"momentum": 0.5})),
     "steps of the condition": replace(RUN, condition=replace(CLEAN, step_multiple=2)),
     "noise": replace(RUN, condition=replace(CLEAN, label_noise=0.1)),
-    "setting": replace(RUN, settings=(("lr", 0.06),)),
-    "seed": replace(RUN, seed=1),
-    "fold": replace(RUN, fold=(1, 3)),
-    "phase": TRIAL,
+    "a setting of a trial": replace(RUN, trials=(*LRS[:2], {"lr": 0.06})),
+    "a trial": replace(RUN, trials=LRS[:2]),
+    "tries": replace(RUN, preset=replace(toy.TINY, tries=1)),
+    "seed": replace(RUN, seed=SEED + 1),
+    "folds": replace(RUN, preset=replace(toy.TINY, seeds=4)),
     "size": replace(RUN, preset=replace(toy.TINY, train=61)),
     "validation": replace(RUN, preset=replace(toy.TINY, validation=41)),
     "batches": replace(RUN, preset=replace(toy.TINY, batch_size=21)),
@@ -162,80 +251,108 @@ def test_data_version_and_fingerprint_change_the_key():
     assert key != RUN.key(toy.study(name="another"), "data", PRINT)
 
 
+def test_other_folds_change_the_key(monkeypatch):
+    key = RUN.key(STUDY, "data", PRINT)
+    monkeypatch.setattr(data, "FOLD_SEED", data.FOLD_SEED + 1)
+    assert RUN.key(STUDY, "data", PRINT) != key
+
+
 def test_fields_that_do_not_define_a_run_do_not_change_its_key():
     relabeled = replace(RUN, arm=replace(SGD, label="x", note="y"))
     renamed = replace(RUN, condition=replace(CLEAN, label="another label"))
-    more = replace(RUN, preset=replace(toy.TINY, name="x", trials=99, tuning_seeds=9, seeds=9))
+    more = replace(RUN, preset=replace(toy.TINY, name="x", trials=99, arms=("sgd",)))
     assert {run.key(STUDY, "data", PRINT) for run in (relabeled, renamed, more)} == {
         RUN.key(STUDY, "data", PRINT)
     }
 
 
-# Stacks
+# Tasks
 
 
-def test_stacks_are_composed_by_the_study():
-    six = [replace(RUN, seed=seed) for seed in range(6)]
-    noisy = [replace(run, condition=NOISE) for run in six[:2]]  # a condition without stacks
-    drawing = [replace(run, arm=replace(SGD, name="x", stochastic=True)) for run in six[:2]]
-    other = [replace(run, arm=SLOW) for run in six[:3]]
-    assert stacks(six + noisy + drawing + other) == (
-        [[0, 1, 2, 3], [4, 5], [6], [7], [8], [9], [10, 11, 12]]
-    )
+def seeds(run, count):
+    return [replace(run, seed=seed) for seed in range(SEED, SEED + count)]
 
 
-@pytest.mark.parametrize("arm", toy.ARMS, ids=lambda arm: arm.name)
-def test_rows_do_not_depend_on_the_stacking(arm):
-    three = [
-        replace(
-            RUN,
-            arm=arm,
-            seed=i,
-            settings=(("lr", 0.02 * (1 + i)), *((name, 0.3 * i) for name in arm.search[1:])),
-            fold=(i, 3),
-        )
-        for i in range(3)
-    ]
-    require_equal_rows(perform(STUDY, three), [perform(STUDY, [run])[0] for run in three])
+def test_runs_of_one_arm_and_condition_share_a_task_while_their_trials_fit_a_stack():
+    of_six, of_three, of_one = (replace(CLEAN, stack=size) for size in (6, 3, 1))
+    noisy = [replace(run, condition=NOISE) for run in seeds(RUN, 2)]  # a stack of one model
+    drawing = seeds(replace(RUN, arm=replace(SGD, name="x", stochastic=True), condition=of_six), 2)
+    slow = seeds(replace(ONE, arm=SLOW, condition=of_six), 7)
+    runs = seeds(replace(RUN, condition=of_six), 5) + noisy + drawing + slow
+    assert tasks(runs) == ([[0, 1], [2, 3], [4], [5], [6], [7], [8], [9, 10, 11, 12, 13, 14], [15]])
+    assert tasks(seeds(replace(RUN, condition=of_three), 2)) == [[0], [1]]
+    assert tasks(seeds(replace(RUN, condition=of_one), 2)) == [[0], [1]]
 
 
-def require_equal_rows(together, alone):
-    for one, other in zip(together, alone, strict=True):
-        assert one["nll"] == pytest.approx(other["nll"], abs=1e-5)
-        ignored = ("seconds", "nll", "early_nll")
-        one, other = ({k: v for k, v in row.items() if k not in ignored} for row in (one, other))
-        assert one == other
-
-
-WIDTHS = tuple(
-    replace(CLEAN, name=f"w{width}", fixed={"width": width}, stack=2, ragged="widths")
-    for width in (2, 7, 3)
-)
-
-
-def test_ragged_conditions_share_one_batch_and_keep_their_rows():
+def counting():
+    """Return an arm whose loss says how many models it was asked of at once, and the loss."""
     loss = Recorded()
 
     def train(run):
         yield training(run, loss=loss)
 
+    return replace(SGD, train=train), loss
+
+
+@pytest.mark.parametrize(
+    ("stack", "stochastic", "together"), [(6, False, {6}), (2, False, {2, 0}), (6, True, {3})]
+)
+def test_the_trials_of_a_tasks_seeds_are_one_stack_as_long_as_they_fit(stack, stochastic, together):
+    arm, loss = counting()
+    arm, where = replace(arm, stochastic=stochastic), replace(CLEAN, stack=stack)
+    runs = seeds(replace(RUN, arm=arm, condition=where), 2)
+    for task in tasks(runs):
+        perform(STUDY, [runs[i] for i in task])
+    assert loss.together == together
+
+
+@pytest.mark.parametrize("arm", toy.ARMS, ids=lambda arm: arm.name)
+def test_rows_do_not_depend_on_the_composition_of_a_task(arm):
+    trials = tuple(settings | {n: 0.3 for n in arm.search[1:]} for settings in LRS)
+    two = seeds(replace(RUN, arm=arm, trials=trials, condition=replace(CLEAN, stack=6)), 2)
+    together = perform(STUDY, two)
+    require_equal_rows(together, [perform(STUDY, [run])[0] for run in two])
+    one_by_one = [replace(run, condition=replace(CLEAN, stack=1)) for run in two]
+    require_equal_rows(together, perform(STUDY, one_by_one))
+
+
+def require_equal_rows(together, alone):
+    for one, other in zip(together, alone, strict=True):
+        for metric, values in one["scores"].items():
+            assert values == pytest.approx(other["scores"][metric], abs=2e-5)
+        one, other = (
+            {k: v for k, v in row.items() if k not in ("seconds", "scores")} for row in (one, other)
+        )
+        assert one == other
+
+
+WIDTHS = tuple(
+    replace(CLEAN, name=f"w{width}", fixed={"width": width}, stack=6, ragged="widths")
+    for width in (2, 7, 3)
+)
+
+
+def test_ragged_conditions_share_one_batch_and_keep_their_rows():
+    arm, loss = counting()
+
     def wide(run):
         return models.mlp(run.sample.train, run.sample.classes, int(run["width"]))
 
-    arms = (replace(SGD, train=train), SLOW)
     claim = replace(toy.CLAIM, contrast=SLOW @ WIDTHS[1] - SGD @ WIDTHS[0])
-    study = toy.study(conditions=WIDTHS, net=wide, arms=arms, claims=(claim,))
-    asked = [
-        replace(RUN, arm=arms[0], condition=condition, seed=seed, fold=(seed, 3))
-        for condition in WIDTHS
-        for seed in (0, 1, 2)
-    ]
-    # one seed in every width, then the next seed; two seeds per batch
-    first, last = stacks(asked)
+    study = toy.study(conditions=WIDTHS, net=wide, arms=(arm, SLOW), claims=(claim,))
+    asked = [run for where in WIDTHS for run in seeds(replace(RUN, arm=arm, condition=where), 3)]
+    # one seed in every width, then the next seed; two seeds of three trials fit a stack
+    first, last = tasks(asked)
     assert (first, last) == ([0, 3, 6, 1, 4, 7], [2, 5, 8])
     together = perform(study, [asked[i] for i in first])
-    assert loss.together == {6}
+    assert loss.together == {18}  # seeds, widths and trials
     require_equal_rows(together, [perform(study, [asked[i]])[0] for i in first])
     loss.batches.clear()
-    assert replay(study, arms[0]).keys() == {"w2", "w7", "w3"}
-    assert loss.together == {6}
+    assert replay(study, arm).keys() == {"w2", "w7", "w3"}
+    assert loss.together == {6}  # widths and the two trials of a tiny run
+
+
+def test_a_stack_that_is_too_small_for_the_widths_of_a_seed_takes_one_seed_at_a_time():
+    narrow = [replace(where, stack=2) for where in WIDTHS]
+    asked = [run for where in narrow for run in seeds(replace(RUN, condition=where), 2)]
+    assert tasks(asked) == [[0, 2, 4], [1, 3, 5]]

@@ -1,158 +1,167 @@
-"""Every arm gets the same trials from one sequence, and tuning never sees a test image."""
+"""A search for every seed: its points, and what one search is worth on average."""
 
+import itertools
 import math
+import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import toy
-from toy import AGAIN, ARMS, CLEAN, NOISE, SGD, SLOW
+from toy import AGAIN, ARMS, NOISE, SGD, SLOW
 
 from reviewlib.trial import search
-from reviewlib.trial.arms import Arm
+from reviewlib.trial.arms import Arm, Hyperparameter
 from reviewlib.trial.experiment import count_runs
 
 STUDY = toy.study()
-TWICE = replace(toy.TINY, tuning_seeds=2)
+LR, DAMPING = STUDY.hyperparameters
+SEED = 100_000
 
 
-def tuned(study=STUDY, preset=TWICE, score=lambda run: 0.5, diverged=lambda run: None):
-    """Return the table of all arms' trials, and the runs asked for; `score` stands in for them."""
-    asked = []
-
-    def run_all(runs):
-        asked.extend(runs)
-        return [
-            {
-                "accuracy": score(run),
-                "diverged_at": diverged(run),
-                "seconds": 0.25,
-                "seed": run.seed,
-            }
-            for run in runs
-        ]
-
-    places = [(arm, where) for where in study.conditions for arm in study.arms_in(where)]
-    return search.tune(study, places, preset, run_all), asked
+# The points
 
 
-def test_every_arm_gets_the_same_trials_on_the_same_tuning_seeds():
-    _, asked = tuned()
-    seeds = {}
-    for run in asked:
-        seeds.setdefault((run.arm.name, run.condition.name), []).append(run.seed)
-    first = search.FIRST_TUNING_SEED
-    assert len(seeds) == 4
-    assert all(each == [first, first + 1] * TWICE.trials for each in seeds.values())
+@pytest.mark.parametrize("trials", [2, 3, 8, 16])
+@pytest.mark.parametrize("seed", range(SEED, SEED + 5))
+def test_every_stratum_has_one_point_and_the_outer_points_are_the_ends(trials, seed):
+    found = search.positions("lr", seed, trials)
+    assert sorted(min(int(u * trials), trials - 1) for u in found) == list(range(trials))
+    assert min(found) == 0 and max(found) == 1
+    assert found == search.positions("lr", seed, trials)
 
 
-def test_tuning_uses_no_final_seed_and_no_test_fold():
-    _, asked = tuned()
-    final = max(toy.study(results_version=99).seeds(replace(toy.TINY, seeds=100)))
-    assert min(run.seed for run in asked) >= search.FIRST_TUNING_SEED > final
-    assert {(run.phase, run.fold) for run in asked} == {("tuning", None)}
+def test_a_point_lies_anywhere_in_its_stratum_and_the_strata_in_any_order():
+    many = np.array([search.positions("lr", seed, 8) for seed in range(200)])
+    inner = many[(many >= 1 / 8) & (many < 7 / 8)]
+    shares = inner * 8 % 1
+    assert 0 <= shares.min() < 0.02 and 0.98 < shares.max() < 1
+    assert shares.mean() == pytest.approx(0.5, abs=0.03)
+    first = np.floor(np.minimum(many[:, 0] * 8, 7))
+    assert set(first) == set(range(8))
 
 
-def test_arms_read_their_own_hyperparameters_from_one_sequence():
-    sgd, slow = (search.trials_of(STUDY, arm, 4) for arm in ARMS)
-    assert [dict(trial)["lr"] for trial in sgd] == [dict(trial)["lr"] for trial in slow]
-    assert [dict(trial).keys() for trial in (sgd[0], slow[0])] == [{"lr"}, {"lr", "damping"}]
+def test_a_single_trial_lies_in_the_middle():
+    assert search.positions("lr", SEED, 1) == [0.5]
+    assert search.points([DAMPING], SEED, 1) == [{"damping": 0.5}]
 
 
-def test_the_sequence_stays_in_range_fills_it_and_starts_in_the_middle():
-    points = search.sequence(STUDY, 16)
-    lrs = sorted(point["lr"] for point in points)
-    assert len(points) == 16
-    assert points[0] == {"lr": pytest.approx(math.sqrt(0.001), rel=1e-3), "damping": 0.5}
-    assert 0.01 <= lrs[0] < 0.0135 and 0.075 < lrs[-1] <= 0.1
-    assert points == search.sequence(STUDY, 16)
+def test_values_are_those_of_the_positions_on_the_hyperparameters_own_scale():
+    values = [point["lr"] for point in search.points([LR], SEED, 16)]
+    assert values == [LR.at(u) for u in search.positions("lr", SEED, 16)]
+    assert (min(values), max(values)) == (LR.low, LR.high)
 
 
-@pytest.mark.parametrize("search_seed", [0, 1])
-def test_more_trials_start_with_the_same_points(search_seed):
-    points = search.sequence(STUDY, 16, search_seed)
-    for trials in (1, 2, 7, 8):
-        assert search.sequence(STUDY, trials, search_seed) == points[:trials]
+def test_arms_share_the_points_of_the_hyperparameters_that_they_share():
+    sgd, slow = (search.trials_of(STUDY, arm, SEED, 16) for arm in ARMS)
+    assert [trial["lr"] for trial in sgd] == [trial["lr"] for trial in slow]
+    assert [trial.keys() for trial in (sgd[0], slow[0])] == [{"lr"}, {"lr", "damping"}]
+    order = np.argsort([[trial[name] for trial in slow] for name in ("lr", "damping")])
+    assert order[0].tolist() != order[1].tolist()  # one does not follow the other
 
 
-def test_a_control_has_other_search_points_in_the_same_ranges():
-    own, shared = (set(search.trials_of(STUDY, arm, 9)) for arm in (AGAIN, SGD))
-    assert len(own) == len(shared) == 9 and not own & shared
-    assert all(0.01 <= dict(settings)["lr"] <= 0.1 for settings in own)
+def test_a_new_hyperparameter_moves_no_other():
+    rho = Hyperparameter("rho", 0.1, 1.0)
+    before = search.points([LR, DAMPING], SEED, 16)
+    after = search.points([rho, LR, DAMPING], SEED, 16)
+    assert [{name: trial[name] for name in ("lr", "damping")} for trial in after] == before
 
 
-def test_the_best_mean_over_tuning_seeds_is_chosen_for_each_condition():
-    wanted = {("clean", "sgd"): 2, ("clean", "slow"): 0, ("noise", "sgd"): 1, ("noise", "slow"): 2}
-
-    def score(run):
-        trial = search.trials_of(STUDY, run.arm, 3).index(run.settings)
-        lucky = run.seed == search.FIRST_TUNING_SEED
-        best = trial == wanted[run.condition.name, run.arm.name]
-        return 0.7 if best else 0.8 if lucky else 0.2  # one seed alone would choose another
-
-    trials, _ = tuned(score=score)
-    chosen = trials[trials["chosen"]].to_dict("records")
-    assert {(row["condition"], row["arm"]): row["trial"] for row in chosen} == wanted
-    assert {row["accuracy"] for row in chosen} == {0.7}
-    other = trials[~trials["chosen"]].iloc[0]
-    assert (other["accuracies"], other["accuracy"]) == ([0.8, 0.2], 0.5)
-    expected = dict(search.trials_of(STUDY, SLOW, 3)[2])
-    assert search.settings_of(trials, "slow", "noise") == expected
+def test_seeds_and_versions_search_other_points():
+    found = [search.points([LR], seed, 8) for seed in (*range(SEED, SEED + 3), 2 * SEED)]
+    inner = [{point["lr"] for point in points} - {LR.low, LR.high} for points in found]
+    assert not any(one & other for one, other in itertools.combinations(inner, 2))
 
 
-def test_the_first_of_equally_good_trials_is_chosen():
-    trials, _ = tuned()
-    assert trials[trials["chosen"]]["trial"].tolist() == [0] * 4
-
-
-def test_diverged_runs_and_seconds_are_counted_for_each_trial():
-    trials, _ = tuned(diverged=lambda run: 3 if run.arm is SGD else None)
-    assert set(trials[trials["arm"] == "sgd"]["diverged"]) == {2}
-    assert set(trials[trials["arm"] == "slow"]["diverged"]) == {0}
-    assert set(trials["seconds"]) == {0.5}
-
-
-def test_settings_that_were_not_tuned_are_an_error():
-    trials, _ = tuned()
-    with pytest.raises(ValueError, match="no settings were tuned for arm 'sgd' in .* 'wide'"):
-        search.settings_of(trials, "sgd", "wide")
-
-
-def test_an_arm_is_tuned_only_in_the_conditions_that_it_is_run_in():
-    late = replace(SGD, name="late", role="ablation", conditions=(NOISE,))
-    trials, _ = tuned(toy.study(arms=(*ARMS, late)))
-    assert set(trials[trials["arm"] == "late"]["condition"]) == {"noise"}
-    assert set(trials[trials["arm"] == "sgd"]["condition"]) == {"clean", "noise"}
-
-
-@pytest.mark.parametrize(("value", "edge"), [(0.0101, ["lr"]), (0.03, []), (0.099, ["lr"])])
-def test_an_optimum_at_the_edge_of_its_range_is_flagged(value, edge):
-    assert search.at_edge(STUDY, {"lr": value}) == edge
-
-
-def test_edges_are_listed_for_the_chosen_trial_only():
-    trials, _ = tuned(score=lambda run: dict(run.settings)["lr"], preset=replace(TWICE, trials=16))
-    for row in trials.to_dict("records"):
-        assert row["chosen"] == ("lr" in row["edges"])
+def test_the_a_a_control_searches_other_points_of_the_same_ranges():
+    own, shared = (
+        {trial["lr"] for trial in search.trials_of(STUDY, arm, SEED, 9)} for arm in (AGAIN, SGD)
+    )
+    assert own & shared == {LR.low, LR.high} and len(own) == len(shared) == 9
+    assert search.own_seed(SGD, SEED) == SEED != search.own_seed(AGAIN, SEED)
+    last = max(toy.study(results_version=999).seeds(replace(toy.TINY, seeds=1000)))
+    assert search.own_seed(AGAIN, 0) > last  # no final seed has the same streams
 
 
 def test_an_arm_that_searches_nothing_has_one_trial():
-    held = Arm(
-        "held",
-        "Held",
-        role="untuned",
-        search=(),
-        note="nothing tuned",
-        train=toy.trained,
-        fixed={"lr": 0.05},
-    )
-    study = toy.study(arms=(*ARMS, held))
-    trials, asked = tuned(study)
-    assert len(trials[trials["arm"] == "held"]) == 2
-    assert len([run for run in asked if run.arm is held]) == 2 * TWICE.tuning_seeds
-    more = count_runs(study, TWICE) - count_runs(STUDY, TWICE)
-    assert more == 2 * (TWICE.tuning_seeds + TWICE.seeds)
+    held = Arm("held", "Held", role="untuned", search=(), note="", train=toy.trained)
+    assert search.trials_of(STUDY, held, SEED, 16) == [{}]
+
+
+def test_an_ablation_tries_its_parents_settings_at_half_once_and_twice_the_learning_rate():
+    assert search.around({"lr": 0.03333, "damping": 0.25}) == [
+        {"lr": 0.01666, "damping": 0.25},
+        {"lr": 0.03333, "damping": 0.25},
+        {"lr": 0.06666, "damping": 0.25},
+    ]
+    assert search.around({"damping": 0.25}) == [{"damping": 0.25}]
 
 
 def test_the_runs_of_a_preset_are_counted_before_they_are_made():
-    assert count_runs(STUDY, TWICE) == 4 * (TWICE.trials * 2 + TWICE.seeds)
-    assert count_runs(STUDY, replace(TWICE, conditions=(CLEAN,), arms=(SGD,))) == 3 * 2 + 3
+    assert count_runs(STUDY, toy.TINY) == 4 * toy.TINY.seeds
+    fewer = replace(toy.TINY, where={"noise": {"seeds": 2}})
+    assert count_runs(STUDY, fewer) == 2 * toy.TINY.seeds + 2 * 2
+    assert count_runs(STUDY, replace(toy.TINY, conditions=(NOISE,), arms=(SLOW,))) == 3
+
+
+def test_values_at_the_ends_of_a_range_are_counted():
+    chosen = [0.01, 0.01, 0.05, 0.1]
+    assert search.at_ends(chosen, LR) == {"low": 2, "high": 1}
+    assert search.at_ends([0.0101, 0.0999], LR) == {"low": 0, "high": 0}
+
+
+# The best of k tries
+
+
+def enumerated(scores, accuracy, nll, tries):
+    """Return the expected score of the best of k tries, one choice of trials after the other."""
+    choices = list(itertools.combinations(range(len(scores)), tries))
+    best = [min(choice, key=lambda i: (-accuracy[i], nll[i], i)) for choice in choices]
+    return sum(scores[i] for i in best) / len(choices)
+
+
+def drawn(trials, draw):
+    """Return test scores, validation accuracies of few values, and validation losses of fewer."""
+    return (
+        [draw.random() for _ in range(trials)],
+        [draw.choice([0.5, 0.75, 0.8]) for _ in range(trials)],
+        [draw.choice([0.6, 0.9]) for _ in range(trials)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("trials", "tries"), [(1, 1), (3, 2), (4, 4), (5, 1), (8, 4), (9, 3), (12, 8)]
+)
+def test_the_best_of_k_tries_is_that_of_all_choices_enumerated(trials, tries):
+    for number in range(5):
+        scores, accuracy, nll = drawn(trials, random.Random(number))
+        found = search.expected(scores, search.ranking(accuracy, nll), tries)
+        assert found == pytest.approx(enumerated(scores, accuracy, nll, tries), abs=1e-12)
+
+
+def test_as_many_tries_as_trials_give_the_best_of_all_and_one_try_the_mean():
+    scores, accuracy, nll = drawn(6, random.Random(1))
+    order = search.ranking(accuracy, nll)
+    assert search.expected(scores, order, 6) == scores[order[0]]
+    assert search.expected(scores, order, 1) == pytest.approx(np.mean(scores))
+    assert search.expected(scores, order, 99) == scores[order[0]]
+
+
+def test_equal_accuracies_are_ranked_by_loss_and_then_the_earlier_trial():
+    assert search.ranking([0.5, 0.9, 0.9, 0.9], [0.1, 0.3, 0.2, 0.2]).tolist() == [2, 3, 1, 0]
+
+
+@pytest.mark.parametrize("trials", [1, 2, 3, 8, 16])
+def test_the_weights_of_the_ranks_sum_to_1_and_fall(trials):
+    for tries in range(1, trials + 1):
+        weights = search.weights(trials, tries)
+        assert weights.sum() == pytest.approx(1, abs=1e-14)
+        assert (np.diff(weights) <= 0).all()
+        assert np.count_nonzero(weights) == trials - tries + 1
+    assert search.weights(16, 8)[0] == 0.5
+    assert search.weights(16, 8)[1] == math.comb(14, 7) / math.comb(16, 8)
+
+
+def test_a_score_that_never_counts_may_be_missing():
+    assert search.expected([0.7, None, 0.9], [2, 0, 1], 2) == pytest.approx(0.9 * 2 / 3 + 0.7 / 3)
+    assert math.isnan(search.expected([0.7, None, 0.9], [2, 0, 1], 1))

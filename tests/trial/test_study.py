@@ -109,6 +109,53 @@ def test_arms_outside_the_core_may_be_tuned_less_and_fix_what_others_tune():
     assert toy.study(arms=(*ARMS, held, AGAIN, PART)).arm("held") is held
 
 
+RANGES = (
+    Hyperparameter("lr", 0.01, 0.1),
+    Hyperparameter("lr_low", 1e-4, 1e-3),
+    Hyperparameter("damping", 0.1, 1.0),
+    Hyperparameter("decay", 1e-5, 1e-2),
+)
+
+
+def core(baseline, others):
+    """Return a study whose core arms search these hyperparameters."""
+    roles = {"slow": "method", "smoothed": "simple", "shuffled": "placebo"}
+    arms = (
+        replace(SGD, **baseline),
+        *(replace(SLOW, name=name, role=role, **others) for name, role in roles.items()),
+    )
+    return toy.study(arms=arms, hyperparameters=RANGES)
+
+
+ALL = {"search": ("lr", "damping", "decay")}
+
+
+@pytest.mark.parametrize(
+    ("searched", "missing"),
+    [
+        (("lr_low",), "'damping', 'decay', 'lr'"),  # another range and two hyperparameters fewer
+        (("lr_low", "damping", "decay"), "'lr'"),
+        (("lr",), "'damping', 'decay'"),
+    ],
+)
+def test_a_baseline_that_searches_less_or_elsewhere_needs_a_reason(searched, missing):
+    message = rf"core arm sgd does not search \[{missing}\], .* give the reason in searches_less"
+    with pytest.raises(ValueError, match=message):
+        core({"search": searched}, ALL)
+    assert core(ALL, ALL)
+
+
+def test_an_arm_of_the_core_may_not_leave_out_what_the_baseline_searches():
+    with pytest.raises(ValueError, match=r"core arm slow does not search \['decay'\]"):
+        core(ALL, {"search": ("lr", "damping")})
+
+
+def test_with_a_reason_an_arm_may_search_less_and_no_digest_changes():
+    excused = {"search": ("lr",), "searches_less": "it has no such knobs"}
+    assert core(excused, ALL).arm("sgd").searches_less
+    assert meaning(replace(SGD, searches_less="why")) == meaning(SGD)
+
+
 UNTESTABLE = {
     "weights sum to 0": {"contrast": SLOW @ CLEAN},
     "margin above 0, got 0.0": {"margin": 0.0},

@@ -1,6 +1,6 @@
 """Data sets as tensors on a device, with fixed pools and folds, and the named random streams."""
 
-from reviewlib.data.datasets import NAMES, Dataset, Development, load
+from reviewlib.data.datasets import NAMES, Dataset, Development, load, pool_sizes
 from reviewlib.data.errors import DataError
 from reviewlib.data.folds import FOLD_SEED, fold
 from reviewlib.data.pools import POOLS, limit, overlap, require_half
@@ -22,6 +22,7 @@ __all__ = [
     "load",
     "nearest_image_size",
     "overlap",
+    "pool_sizes",
     "require_half",
     "shrink",
     "stream",

@@ -16,6 +16,7 @@ from reviewlib.data.split import Split
 # Each returns the splits, the checksum and the class names.
 READERS = {"fashion-mnist": full.read, "fashion-mnist-subset": subset.read, "cifar10": cifar.read}
 NAMES = tuple(READERS)
+TEST_FILE = 10_000  # images in the test files of Fashion-MNIST and of CIFAR-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,25 @@ def load(name: str = "fashion-mnist", device: str | torch.device = "cpu") -> Dat
             )
         name = str(Path(name).expanduser().resolve())
     return _load(name, str(device))
+
+
+def pool_sizes(name: str) -> tuple[int, int, int]:
+    """Return the number of images in a data set's training, validation and test pool.
+
+    It downloads nothing; a folder of images is read.
+
+    Raises:
+        ValueError: there is no data set of this name.
+        DataError: the folder cannot be read.
+    """
+    if name == "fashion-mnist-subset":
+        return subset.SIZES
+    if name in NAMES:
+        training, validation, rest = {"fashion-mnist": full, "cifar10": cifar}[name].SIZES
+        return training, validation, rest + TEST_FILE
+    found = load(name)
+    development = found.development
+    return len(development.train), len(development.validation), len(found.test)
 
 
 @lru_cache

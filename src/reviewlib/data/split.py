@@ -42,8 +42,8 @@ class Split:
         return Split(self.images[index], self.labels[index])
 
     def pixels(self) -> Tensor:
-        """Images as float32 in [0, 1], of shape (N, C, H, W)."""
-        return self.images.float().div_(255)
+        """Images as torch's default type, float32, in [0, 1], of shape (N, C, H, W)."""
+        return self.images.to(torch.get_default_dtype()).div_(255)
 
     def to(self, device: str | torch.device) -> "Split":
         """Return the split on this device."""

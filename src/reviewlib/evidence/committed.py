@@ -70,9 +70,9 @@ def refused(record: Record, study: Study) -> list[str]:
         return wrong
     entry = read(study.name)[-1]
     made = record.provenance.get("registration")
-    if made != entry.version:
-        made = f"registration {made}" if isinstance(made, int) else "no registration"
-        return [f"the runs were made under {made}, and the study's is {entry.version}"]
+    if type(made) is not int or made != entry.version:
+        under = f"registration {made}" if type(made) is int else "no registration"
+        return [f"the runs were made under {under}, and the study's is {entry.version}"]
     if record.test != entry.test[preset]:
         return [f"the runs are of another test than registration {entry.version}"]
     stored = record.fingerprints

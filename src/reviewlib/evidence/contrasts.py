@@ -10,6 +10,7 @@ import pandas as pd
 
 from reviewlib.evidence.stats import DIGITS
 from reviewlib.trial.contrast import Term
+from reviewlib.trial.scores import shades
 
 
 def by_seed(
@@ -55,8 +56,8 @@ def images_variance(rows: pd.DataFrame, terms: Iterable[Term]) -> float:
     the images was not kept.
 
     Args:
-        rows: one row per final run, with columns arm, condition, seed and `correct`: per test image
-            of the seed's fold, 255 times the probability that it is classified correctly (uint8).
+        rows: one row per final run, with columns arm, condition, seed and `correct`: how often each
+            test image of the seed's fold is classified correctly (see `scores.shades`).
         terms: triples (weight, arm, condition).
     """
     terms = tuple(terms)
@@ -64,20 +65,21 @@ def images_variance(rows: pd.DataFrame, terms: Iterable[Term]) -> float:
         return math.nan
     named = {term[1:] for term in terms}
     mine = rows[[pair in named for pair in zip(rows["arm"], rows["condition"], strict=True)]]
-    if not all(isinstance(kept, np.ndarray) for kept in mine["correct"]):
+    if not all(isinstance(kept, str) for kept in mine["correct"]):
         return math.nan
+    mine = mine.assign(correct=mine["correct"].map(shades))
     variances = []
     for _, runs in mine.groupby("seed"):
         kept = runs.groupby(["arm", "condition"])["correct"].apply(list)
         parts = [weight * np.mean(kept[arm, condition], axis=0) for weight, arm, condition in terms]
-        variances.append(np.var(sum(parts) / 255, ddof=1))
+        variances.append(np.var(sum(parts), ddof=1))
     return float(np.mean(variances)) if variances else math.nan
 
 
 def fold_size(rows: pd.DataFrame) -> int | None:
     """Return the number of test images of a seed's fold; None where it was not kept."""
-    kept = (bits for bits in rows.get("correct", ()) if isinstance(bits, np.ndarray))
-    return next((len(bits) for bits in kept), None)
+    kept = (digits for digits in rows.get("correct", ()) if isinstance(digits, str))
+    return next(map(len, kept), None)
 
 
 def _column(rows: pd.DataFrame, metric: str) -> pd.Series:

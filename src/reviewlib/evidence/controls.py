@@ -32,7 +32,8 @@ def judge_controls(study: Study, record: Record) -> list[Verdict]:
 
     A positive control's interval at 95% must lie above 0. An A/A control fails if its interval at
     99.9% excludes 0. If it contains 0 and is wider than those of all primary claims of its
-    condition, it says nothing about them. Controls that are not in the record are left out.
+    condition, it says nothing about them. Controls that are not in the record are left out. While a
+    study awaits new records, their verdicts are None.
     """
     return [
         _judge_control(study, record, claim)
@@ -62,7 +63,7 @@ def _judge_control(study: Study, record: Record, claim: Claim) -> Verdict:
         word = "cannot tell"
     return Verdict(
         claim,
-        word,
+        None if study.awaiting else word,
         interval,
         values,
         stats.detectable_gain(interval.sd, interval.n, interval.level, claim.margin),

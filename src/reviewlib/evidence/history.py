@@ -18,7 +18,7 @@ from typing import Any
 
 from reviewlib import papers, storage
 from reviewlib.evidence import provenance, schema
-from reviewlib.evidence.verdicts import VERDICTS
+from reviewlib.evidence.rules import VERDICTS
 
 WORDS = (*VERDICTS, None)
 
@@ -115,12 +115,12 @@ def changes(past: Iterable[Entry], rows: Sequence[Mapping[str, Any]]) -> list[di
 
     Args:
         past: entries of a study, oldest first.
-        rows: the study's entries in the ledger; if they have no valid records, nothing differs.
+        rows: the study's entries in the ledger; without valid records, nothing differs.
 
     Returns:
         One mapping per changed claim: the fields of an `Entry` that come from the records.
     """
-    if any(row["stale"] for row in rows):
+    if any(row["stale"] or row.get("state") == "awaiting" for row in rows):
         return []
     last = {entry.claim: _says(asdict(entry)) for entry in past}
     today = {row["claim"]: row for row in rows}

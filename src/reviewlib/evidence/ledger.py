@@ -10,7 +10,7 @@ from reviewlib.evidence import history, registration, verdicts
 from reviewlib.evidence.record import Record, RecordError
 from reviewlib.evidence.stats import Interval
 from reviewlib.evidence.store import Store, on_data
-from reviewlib.evidence.validity import best, problems
+from reviewlib.evidence.validity import best, problems, waiting
 from reviewlib.trial.claims import Claim
 from reviewlib.trial.study import Study
 
@@ -32,21 +32,24 @@ def ledger(data: str | None = None) -> list[dict[str, Any]]:
 def entries(of: Study, store: Store) -> list[dict[str, Any]]:
     """Return one mapping per claim of a study, from its records in a store.
 
-    If no records are valid, the verdicts are None and `stale` is True. `reason` says why larger
-    records, or any records, are not shown.
+    If no records are valid, the verdicts are None and `stale` is True. `state` is valid, stale, or
+    awaiting: then older records are shown, and carry no verdicts. `reason` says why larger records,
+    or any records, are not shown, or what they await.
     """
     try:
         record, notes = best(of, store)
     except RecordError as error:
         record, notes = None, [str(error)]
-    shared = {"reason": "; ".join(notes), **_versions(of)}
+    state = "stale" if record is None else "awaiting" if of.awaiting else "valid"
+    shared = {"state": state, "reason": "; ".join(notes), **_versions(of)}
     return [_entry(of, claim, record) | shared for claim in of.claims]
 
 
 def record_status(of: Study, store: Store) -> list[dict[str, Any]]:
     """Return one mapping per preset of a study: the state of its records and their provenance.
 
-    `state` is valid, stale or missing; `why` gives the reason for stale.
+    `state` is valid, stale, awaiting (older ones, without verdicts) or missing; `why` gives the
+    reason for stale and awaiting.
     """
     return [_status(of, preset.name, store) for preset in of.presets]
 
@@ -83,6 +86,8 @@ def _status(of: Study, preset: str, store: Store) -> dict[str, Any]:
     try:
         record = store.load(of.name, preset)
         found |= {key: record.provenance.get(key) for key in MADE}
+        if waiting(of, store):
+            return found | {"state": "awaiting", "why": of.awaiting}
         wrong = problems(record, of, store)
     except RecordError:  # its message names a path of this machine, which no page should show
         command = f"reviewlib study {of.name} --preset {preset} --verify"
@@ -91,11 +96,7 @@ def _status(of: Study, preset: str, store: Store) -> dict[str, Any]:
 
 
 def _entry(of: Study, claim: Claim, record: Record | None) -> dict[str, Any]:
-    out = (
-        verdicts.judge(claim, record.rows, len(of.primary))
-        if record
-        else verdicts.Verdict(claim, None)
-    )
+    out = verdicts.judge(of, record, claim) if record else verdicts.Verdict(claim, None)
     interval = out.interval or Interval(math.nan, math.nan, math.nan, math.nan, 0, math.nan)
 
     def known(value: float) -> float | None:
@@ -134,7 +135,7 @@ def _entry(of: Study, claim: Claim, record: Record | None) -> dict[str, Any]:
 def _registration(record: Record | None) -> int | None:
     """Return the registration that a record was made under; None without one."""
     made = record.provenance.get("registration") if record else None
-    return made if isinstance(made, int) else None
+    return made if type(made) is int else None
 
 
 def _versions(of: Study) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from reviewlib import data
-from reviewlib.evidence import provenance
+from reviewlib.evidence import committed, provenance
 from reviewlib.evidence.record import Record, RecordError
 from reviewlib.evidence.store import BOOK, Store
 from reviewlib.evidence.validity import EVIDENCE, beyond_repair, settings_source, to_rerun
@@ -43,7 +43,6 @@ def make(
     Raises:
         OSError: the cache cannot be written; raised before anything runs.
         RecordError: the records that the settings come from are damaged; before anything runs.
-        ValueError: these records lack an arm or a condition; before anything runs.
     """
     start = time.perf_counter()
     out = experiment.run(
@@ -61,14 +60,17 @@ def make(
     compared = {(arm, where) for claim in study.primary for _, arm, where in claim.contrast}
     named = zip(runs["arm"], runs["condition"], strict=True)
     runs["correct"] = runs["correct"].where([place in compared for place in named], None)
+    made = provenance.of(out.runs, time.perf_counter() - start)
+    made["cpu_seconds"] = round(float(runs["seconds"].sum()), 1)
+    if preset.name in EVIDENCE:
+        made["registration"] = committed.stated(study, preset.name, made["commit"].split(", "))
     return Record(
         study=study.name,
         preset=preset.plain(),
         results_version=study.results_version,
         data={"name": preset.data, "checksum": data.load(preset.data).checksum},
         test=tests.pop() if len(tests) == 1 else "mixed",
-        provenance=provenance.of(out.runs, time.perf_counter() - start)
-        | {"cpu_seconds": round(float(runs["seconds"].sum()), 1)},
+        provenance=made,
         runs=runs,
         floor=out.floor,
         fingerprints=out.fingerprints,
@@ -93,13 +95,14 @@ def verify(
         RecordError: there is no record, or none of its runs can be reused.
     """
     stored = store.load(study.name, preset.name)
-    if wrong := beyond_repair(stored, study):
+    if wrong := beyond_repair(stored, study, store):
         raise RecordError(
             f"the {preset.name} records of {study.name} cannot be verified: {'; '.join(wrong)}; "
             f"run `reviewlib study {study.name} --preset {preset.name}` to make them anew"
         )
     reasons = to_rerun(stored, study, store)
     stale = {name for names in reasons.values() for name in names}
+    stale |= {arm.name for arm in study.arms if arm.parent in stale}  # they take its settings
     rerun = [arm.name for arm in study.arms_of(preset) if arm.name in stale]
     record = stored
     if stale:

@@ -18,7 +18,7 @@ from msgspec import Meta, Struct, convert, to_builtins
 
 from reviewlib import papers, storage
 from reviewlib.evidence import schema
-from reviewlib.trial.fingerprints import differences, fingerprint, test_digest, tested
+from reviewlib.trial.fingerprints import arms_tested, differences, fingerprint, test_digest
 from reviewlib.trial.study import Study
 
 # The presets that count as evidence, the most of it first.
@@ -120,7 +120,7 @@ def register(study: Study, why: str, pilots: Sequence[str] = ()) -> Entry:
             for preset in study.presets
             if preset.name in EVIDENCE
         },
-        "fingerprints": {arm.name: fingerprint(study, arm) for arm in tested(study)},
+        "fingerprints": {arm.name: fingerprint(study, arm) for arm in arms_tested(study)},
         "pilots": list(pilots),
     }
     try:
@@ -208,7 +208,7 @@ def _other_arithmetic(study: Study, entry: Entry) -> list[str]:
     """Return a sentence on the arms whose arithmetic is not the registered one, if there are."""
     wrong = {
         arm.name: differences(entry.fingerprints.get(arm.name, {}), fingerprint(study, arm))
-        for arm in tested(study)
+        for arm in arms_tested(study)
     }
     named = [f"arm {name} ({' and '.join(wrong[name])} differ)" for name in wrong if wrong[name]]
     since = f"since registration {entry.version}"

@@ -56,6 +56,11 @@ def check(content: Any) -> None:
                         raise ValueError(f"{where} must hold fractions in [0, 1]")
             if missing := REQUIRED - group["scores"][i].keys():
                 raise ValueError(f"$.runs[{place}].scores[{i}] lacks {sorted(missing)}")
+            for metric, value in group["best"][i].items():
+                if metric.endswith("accuracy") and not 0 <= value <= 1:
+                    raise ValueError(
+                        f"$.runs[{place}].best[{i}].{metric} must be a fraction in [0, 1]"
+                    )
 
 
 def _rows(column: Any) -> int | None:
@@ -105,11 +110,11 @@ RUNS = defstruct(
         "scores": list[SCORES],
         "diverged_at": list[Annotated[list[COUNT | None], Meta(min_length=1)]],
         "best": list[dict[str, float]],
-        "curve": list[list[tuple[float, float]]],
+        "curve": list[list[tuple[float, SHARE]]],
         "passes": list[float],
         "seconds": list[float],
         "peak_bytes": list[float | None],
-        "correct": list[str | None],
+        "correct": list[Annotated[str, Meta(pattern="^[0-9a-f]+$")] | None],
     }.items(),
     forbid_unknown_fields=True,
 )

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import math
-
-from reviewlib.evidence.record import Fingerprint, Record, RecordError
+from reviewlib.evidence.committed import refused
+from reviewlib.evidence.record import Record, RecordError
+from reviewlib.evidence.registration import EVIDENCE
 from reviewlib.evidence.store import BOOK, Store
 from reviewlib.trial import search
 from reviewlib.trial.experiment import Chosen, chosen
-from reviewlib.trial.fingerprints import fingerprint, test_digest
+from reviewlib.trial.fingerprints import differences, fingerprint, test_digest
 from reviewlib.trial.search import Settings
 from reviewlib.trial.study import Preset, Study
-
-# Most evidence first: a page shows the first of these that is valid.
-EVIDENCE = ("gpu", "laptop")
-# Another processor sums in another order; a changed default or data order has a far larger effect.
-# Scores may count single images, and a rounding error can flip one or two.
-TOLERANCES = {"losses": 1e-3, "scores": 1e-2}
 
 
 def problems(record: Record, study: Study, store: Store = BOOK) -> list[str]:
     """Return why a record must not be shown, one sentence per reason; empty if it is valid."""
-    return beyond_repair(record, study) or [
+    return beyond_repair(record, study, store) or [
         f"{reason} {', '.join(arms)}" for reason, arms in to_rerun(record, study, store).items()
     ]
 
 
-def beyond_repair(record: Record, study: Study) -> list[str]:
-    """Return why no run of a record can be reused, one sentence per reason."""
+def beyond_repair(record: Record, study: Study, store: Store = BOOK) -> list[str]:
+    """Return why no run of a record can be reused, one sentence per reason.
+
+    The book's own records also need a committed registration.
+    """
     if record.preset["name"] not in {preset.name for preset in study.presets}:
         return [f"the study no longer has a preset {record.preset['name']!r}"]
     if record.results_version != study.results_version:
@@ -43,7 +40,7 @@ def beyond_repair(record: Record, study: Study) -> list[str]:
             "what defines the test was changed after the final seeds had run; if it has to be, "
             "raise results_version and run them anew"
         ]
-    return []
+    return refused(record, study) if store == BOOK else []
 
 
 def to_rerun(record: Record, study: Study, store: Store = BOOK) -> dict[str, list[str]]:
@@ -74,7 +71,7 @@ def stale_arms(record: Record, study: Study) -> list[str]:
     return [
         name
         for name, stored in record.fingerprints.items()
-        if name not in arms or not _close(stored, fingerprint(study, arms[name]))
+        if name not in arms or differences(stored, fingerprint(study, arms[name]))
     ]
 
 
@@ -95,12 +92,29 @@ def settings_source(study: Study, preset: Preset, store: Store = BOOK) -> Chosen
     return None
 
 
+def waiting(study: Study, store: Store = BOOK) -> str:
+    """Return what a page says of records that await new ones, without a period; "" for others.
+
+    Records on a reader's own data were made by the protocol of today.
+    """
+    if not study.awaiting or store.data:
+        return ""
+    return (
+        "These results were made under the book's first protocol and wait for new ones: "
+        f"{study.awaiting.rstrip('.')}. They carry no verdicts"
+    )
+
+
 def best(study: Study, store: Store = BOOK) -> tuple[Record, list[str]]:
     """Return the valid record of the largest preset, and why records of larger ones are invalid.
+
+    A study that awaits new records shows its older ones, unchecked and with a note.
 
     Raises:
         RecordError: no preset that counts as evidence has valid records.
     """
+    if note := waiting(study, store):
+        return store.load(study.name, "laptop"), [note]
     notes = []
     for preset in EVIDENCE:
         if not store.has(study.name, preset):
@@ -123,17 +137,17 @@ def best(study: Study, store: Store = BOOK) -> tuple[Record, list[str]]:
 def _searched_otherwise(record: Record, study: Study, preset: Preset, store: Store) -> list[str]:
     """Return the arms whose trials differ from those that the study would run today."""
     arms = {arm.name: arm for arm in study.arms}
-    source = settings_source(study, preset, store)
-    found = chosen(record.runs.to_dict("records")) if source is None else source
+    own = chosen(record.runs.to_dict("records"))
+    source = settings_source(study, preset, store) or {}
+    given = source.keys() >= own.keys()  # otherwise the preset has searched for itself
 
     def asked(run: dict) -> list[Settings] | None:
         """Return the settings of the run's trials; None if they cannot be known."""
         arm, where = arms[run["arm"]], run["condition"]
         if preset.settings_from is not None:
-            same = found.get((arm.name, where, run["seed"]))
-            return None if source is None else [same]
+            return [source[arm.name, where, run["seed"]]] if given else None
         if arm.parent:
-            parent = found.get((arm.parent, where, run["seed"]))
+            parent = own.get((arm.parent, where, run["seed"]))
             return parent and search.around(parent)
         return search.trials_of(study, arm, run["seed"], record.sizes(where)["trials"])
 
@@ -162,15 +176,3 @@ def _fixed_otherwise(record: Record, study: Study) -> list[str]:
         if run["fixed"] != {**conditions[run["condition"]].fixed, **arms[run["arm"]].fixed}
     }
     return [name for name in arms if name in changed]
-
-
-def _close(stored: Fingerprint, fresh: Fingerprint) -> bool:
-    return stored.keys() == fresh.keys() and all(
-        len(stored[where][what]) == len(fresh[where][what])
-        and all(
-            math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
-            for a, b in zip(stored[where][what], fresh[where][what], strict=True)
-        )
-        for where in stored
-        for what, tolerance in TOLERANCES.items()
-    )

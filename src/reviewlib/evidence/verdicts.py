@@ -41,7 +41,7 @@ def judge(study: Study, record: Record, claim: Claim) -> Verdict:
     """Return the verdict on a claim of a study.
 
     A primary claim whose nets did not learn is not judged (see `health`); one in whose conditions a
-    control failed is marked.
+    control failed is marked. While a study awaits new records, no claim has a verdict.
 
     Args:
         study: the study; its primary claims' intervals must hold together.
@@ -77,7 +77,7 @@ def judge(study: Study, record: Record, claim: Claim) -> Verdict:
         control=control,
         if_equal=if_equal,
     )
-    if not claim.primary:
+    if not claim.primary or study.awaiting:
         return out
     leads = health(study, record, claim)
     word = NOT_LEARNED if not_learned(study, leads) else word

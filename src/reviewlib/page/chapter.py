@@ -12,16 +12,20 @@ from IPython.display import HTML, Markdown, display
 
 from reviewlib import data as datasets
 from reviewlib import papers
-from reviewlib.evidence import contrasts, stats, units, verdicts
+from reviewlib.evidence import verdicts
 from reviewlib.evidence.checklist import checklist
 from reviewlib.evidence.make import make
 from reviewlib.evidence.record import Record, RecordError
 from reviewlib.evidence.store import BOOK, Store, on_data
-from reviewlib.evidence.validity import EVIDENCE, best
-from reviewlib.page import costs, curves, figures, prose, tables
+from reviewlib.evidence.validity import EVIDENCE, best, waiting
+from reviewlib.page import costs, curves, figures, prose, search, sizes, tables
 from reviewlib.page.agreement import agreement, evidence
+from reviewlib.page.answer import opening
+from reviewlib.page.chosen import chosen
 from reviewlib.page.drawing import Drawn, show
-from reviewlib.page.markup import folded, source, stamped
+from reviewlib.page.markup import escaped, folded, source, stamped
+from reviewlib.page.missing import needs_evidence, nothing_yet
+from reviewlib.page.quotes import Sentences
 from reviewlib.train import device as devices
 from reviewlib.trial.arms import found
 from reviewlib.trial.inputs import Sample
@@ -31,12 +35,9 @@ from reviewlib.trial.study import Preset, Study
 
 __all__ = ["Chapter", "open_chapter", "source"]
 
-# The strip chart of trials has one panel per condition; above this number a table replaces it.
-MOST_PANELS = 6
-
 
 @dataclass
-class Chapter:
+class Chapter(Sentences):
     """One notebook's view of its study.
 
     Attributes:
@@ -66,57 +67,86 @@ class Chapter:
 
     @property
     def record(self) -> Record:
-        """The record that the page shows: the largest valid one, or this machine's own."""
+        """The record that the page shows: the largest valid one, or this machine's own.
+
+        Raises:
+            RecordError: there is none (see `needs_evidence`), or none that is valid.
+        """
         return self._evidence[0]
 
     @cached_property
     def verdicts(self) -> dict[str, verdicts.Verdict]:
         """The verdict on every claim, by name."""
-        return {out.claim.name: out for out in verdicts.judge_all(self.study, self.record.rows)}
+        return {out.claim.name: out for out in verdicts.judge_all(self.study, self.record)}
 
     @cached_property
     def control_verdicts(self) -> dict[str, verdicts.Verdict]:
         """The verdict on every control of the study, by name."""
-        outs = verdicts.judge_controls(self.study, self.record.rows)
+        outs = verdicts.judge_controls(self.study, self.record)
         return {out.claim.name: out for out in outs}
+
+    @property
+    def awaits(self) -> str:
+        """What the page says of older records that it shows without verdicts; "" for others."""
+        return "" if self.preset.name in EVIDENCE else waiting(self.study, self.store)
 
     def _out(self, name: str) -> verdicts.Verdict:
         """Return the verdict on a claim or control; raise ValueError if there is none."""
         outs = {**self.control_verdicts, **self.verdicts}
         return found(f"study {self.study.name}", "tested claim or control", outs, name)
 
+    def answer(self) -> None:
+        """Display the answer box, and below it the forest plot of the primary claims.
+
+        Without a valid record, the box says why there is no answer. A chapter that awaits new
+        records says so.
+        """
+        display(HTML(opening(self)))
+        if self.awaits:
+            display(Markdown(f"**{escaped(self.awaits)}.**"))
+
     def claims(self) -> None:
         """Display the claim card: each claim, its source and its test."""
         display(Markdown(prose.CLAIMS), stamped(tables.claims(self.study)))
 
     def experiment(self) -> None:
-        """Display *The experiment*: this machine's run, the evidence, arms, sizes and trials."""
+        """Display *The experiment*: this machine's run, the evidence, arms, sizes and search."""
         fresh = self.fresh
         try:
             stored = self.store.load(self.study.name, self.preset.name)
         except RecordError:
             stored = None
+        display(Markdown(agreement(self.study, fresh, stored, self._runs)))
+        if line := nothing_yet(self):
+            display(Markdown(line))
+            return
         display(
-            Markdown(agreement(self.study, fresh, stored, self._runs)),
             Markdown(evidence(*self._evidence, self.store.data)),
-            Markdown(prose.EXPERIMENT),
+            Markdown(prose.FIRST_PROTOCOL if self.awaits else prose.EXPERIMENT),
             stamped(tables.arms(self.study, self.record), self.stamp),
-            stamped(tables.protocol(self.study, self.record), self.stamp),
+            stamped(sizes.protocol(self.study, self.record, first=bool(self.awaits)), self.stamp),
         )
-        if self.record.trials["condition"].nunique() <= MOST_PANELS:
-            show(figures.trials(self.study, self.record), self.stamp)
-        else:
-            trials = tables.trials(self.study, self.record)
-            display(HTML(folded(f"All {len(trials)} tuning trials", trials)))
-        display(HTML(folded("The chosen settings", tables.settings(self.study, self.record))))
+        if drawn := chosen(self.study, self.record):
+            show(drawn, self.stamp)
 
+    @needs_evidence
+    def show_search(self, *names: str) -> None:
+        """Display the contrast against the length of the search, by default of all primary claims.
+
+        Claims about ablations are left out, and all claims where the records have no search.
+        """
+        outs = [self._out(name) for name in names or (c.name for c in self.study.primary)]
+        if drawn := search.length(self.study, self.record, outs):
+            show(drawn, self.stamp)
+
+    @needs_evidence
     def closing(self) -> None:
         """Display *Verdict*: verdicts, controls, costs and checklist."""
         outs = self.verdicts.values(), self.control_verdicts.values()
         display(
-            Markdown(prose.VERDICT),
-            stamped(tables.verdicts(outs[0]), self.stamp),
-            stamped(tables.contrasts(outs[1]), self.stamp),
+            Markdown(prose.NO_VERDICT if self.study.awaiting else prose.VERDICT),
+            stamped(tables.verdicts(self.study, outs[0]), self.stamp),
+            stamped(tables.contrasts(self.study, outs[1]), self.stamp),
         )
         price = costs.price(self.study, self.record)
         if len(price) > 1:
@@ -124,50 +154,24 @@ class Chapter:
         rules = checklist(self.study, self.record, self.store)
         display(HTML(folded("The rules of the protocol that code can check", rules)))
 
+    @needs_evidence
     def compare(self, *names: str) -> None:
         """Display the paired differences of the named claims, as a figure and as a table."""
         outs = [self._out(name) for name in names]
         show(figures.contrasts(self.study, outs), self.stamp)
         display(self.contrasts(*names))
 
+    @needs_evidence
     def contrasts(self, *names: str) -> HTML:
         """Return the paired differences of the named claims as a table."""
-        return stamped(tables.contrasts(self._out(name) for name in names), self.stamp)
+        outs = [self._out(name) for name in names]
+        return stamped(tables.contrasts(self.study, outs), self.stamp)
 
+    @needs_evidence
     def two_by_two(self, neither: str, first: str, second: str, both: str, condition: str) -> HTML:
         """Return a table of main effects and interaction, from the four arms of a 2x2."""
         arms = (neither, first, second, both)
         return stamped(tables.two_by_two(self.study, self.record, arms, condition), self.stamp)
-
-    def says(self, name: str) -> str:
-        """Return the paired difference of a claim or control as text: mean, interval and n."""
-        out = self._out(name)
-        interval, of = out.interval, out.claim.measure
-        lo, hi = (units.effect(end, *of) for end in (interval.lo, interval.hi))
-        return (
-            f"{units.with_unit(interval.mean, *of)} ({units.percent(interval.level)} interval "
-            f"{lo} to {hi}, n = {interval.n})"
-        )
-
-    def notices(self, name: str) -> str:
-        """Return, as text, the smallest gain called "supported" with probability 0.8."""
-        out = self._out(name)
-        if out.detectable is None:
-            return "no gain reliably"
-        return units.with_unit(out.detectable, *out.claim.measure)
-
-    def difference(self, arm: str, other: str, condition: str, metric: str = "accuracy") -> str:
-        """Return, as text, a paired difference of no claim, marked as looked at afterwards."""
-        contrast = (self.study.arm(arm) - self.study.arm(other)) @ self.study.condition(condition)
-        interval = stats.t_interval(contrasts.by_seed(self.record.rows, contrast, metric))
-        return (
-            f"{units.with_unit(interval.mean, metric)} (looked at after the fact; "
-            f"{tables.interval_text(interval, metric)}, n = {interval.n})"
-        )
-
-    def verdict(self, name: str) -> str:
-        """Return the verdict on a primary claim, such as "supported"."""
-        return self._out(name).verdict
 
     def sample(self, seed: int = 0, condition: str | None = None) -> Sample:
         """Return the images that a run of the `quick` preset gets, to be shown in a picture.
@@ -180,10 +184,12 @@ class Chapter:
         where = self.study.condition(condition) if condition else self.study.conditions[0]
         return draw(datasets.load(preset.data).development, preset, where, seed)
 
+    @needs_evidence
     def show_finals(self) -> None:
         """Display the test accuracy of every arm."""
         show(figures.finals(self.study, self.record), self.stamp)
 
+    @needs_evidence
     def show_curves(self, condition: str, *arms: str) -> None:
         """Display validation accuracy along training for the named arms."""
         show(curves.along_training(self.study, self.record, condition, arms), self.stamp)
@@ -216,11 +222,8 @@ class Chapter:
         return (
             f"Preset {self.record.preset['name']}, {made['device']}, "
             f"n = {self.record.preset['seeds']} seeds, commit {made['commit']}."
-            + (
-                f" Other data than the book's: {self.record.data['name']}."
-                if self.store.data
-                else ""
-            )
+            + (f" Other data than the book's: {self.record.data['name']}." * bool(self.store.data))
+            + " The book's first protocol, no verdicts." * bool(self.awaits)
         )
 
 

@@ -10,28 +10,34 @@ from reviewlib.trial.study import Study
 
 
 def price(study: Study, record: Record) -> pd.DataFrame:
-    """Return what each core arm costs: passes, seconds and new hyperparameters.
+    """Return what each core arm costs: passes, seconds, trials and new hyperparameters.
 
-    Seconds are the median over runs, and a run's seconds are its share of its stack's time. An arm
-    that trains unstacked has no seconds, because they would not be comparable.
+    Passes and seconds are those of one trial. Seconds are the median over runs, and a trial's
+    seconds are its share of its stack's time; a stochastic arm's stack has one seed's trials only.
+    A search has equally many trials in every arm, so it multiplies all prices alike.
     """
     cost = passes(study, record)
-    seconds = _of_first_condition(study, record.rows).groupby("arm")["seconds"].median()
+    runs = record.runs.assign(trials=record.runs["diverged_at"].map(len))
+    runs["seconds"] /= runs["trials"]
+    first = _of_first_condition(study, runs).groupby("arm")[["seconds", "trials"]].median()
+    seconds, trials = first["seconds"], first["trials"]
     base = study.role("baseline").search
     return pd.DataFrame(
         {
             "arm": arm.label,
             "forward-backward passes": f"{cost[arm.name]:.2g}×",
-            "seconds per run": "trains unstacked" if arm.stochastic else f"{seconds[arm.name]:.2f}",
+            "seconds per trial": f"{seconds[arm.name]:.2g}"
+            + (", one seed a stack" if arm.stochastic else ""),
+            "trials per seed": f"{trials[arm.name]:g}",
             "new hyperparameters": ", ".join(k for k in arm.search if k not in base) or "none",
         }
         for arm in study.arms
-        if arm.role in CORE_ROLES
+        if arm.role in CORE_ROLES and arm.name in seconds
     )
 
 
 def passes(study: Study, record: Record) -> pd.Series:
-    """Return each arm's forward-backward passes per run, as a multiple of the baseline's."""
+    """Return each arm's forward-backward passes a trial, as a multiple of the baseline's."""
     counted = record.rows.groupby(["condition", "arm"])["passes"].median().unstack("condition")
     return (counted / counted.loc[study.role("baseline").name]).median(axis=1)
 

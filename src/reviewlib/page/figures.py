@@ -16,59 +16,18 @@ from reviewlib.evidence import stats, units
 from reviewlib.evidence.record import Record
 from reviewlib.evidence.verdicts import Verdict
 from reviewlib.page import tables
-from reviewlib.page.drawing import BLUE, GREEN, INK, MUTED, ORANGE, STYLE, WIDTH, Drawn, panels
+from reviewlib.page.drawing import BLUE, GREEN, INK, MUTED, STYLE, WIDTH, Drawn, panels
 from reviewlib.trial.arms import Condition
 from reviewlib.trial.study import Study
 
 
 def conditions_and_arms(study: Study, table: pd.DataFrame) -> list[tuple[Condition, list[str]]]:
-    """Return the conditions of a table of runs or trials, each with its arms' names, in order."""
+    """Return the conditions of a table of runs, each with its arms' names, in order."""
     return [
         (condition, list(dict.fromkeys(table.loc[table["condition"] == condition.name, "arm"])))
         for condition in study.conditions
         if condition.name in set(table["condition"])
     ]
-
-
-@plt.rc_context(STYLE)
-def trials(study: Study, record: Record) -> Drawn:
-    """Draw the validation accuracy of every trial of every arm, the chosen ones marked."""
-    table = record.trials.assign(points=100 * record.trials["accuracy"])
-    shown_in = conditions_and_arms(study, table)
-    fig, axes = panels(*(0.28 * len(names) + 0.9 for _, names in shown_in))
-    for axis, (condition, names) in zip(axes[:, 0], shown_in, strict=True):
-        part = table[table["condition"] == condition.name]
-        left = max(part["points"].min(), part["points"].quantile(0.2) - 8)
-        shown = part["points"].clip(lower=left)
-        height = part["arm"].map({name: len(names) - i for i, name in enumerate(names)})
-        chosen = part["chosen"]
-        axis.scatter(shown, height, s=16, color=BLUE, alpha=0.45, linewidths=0)
-        axis.scatter(
-            shown[chosen],
-            height[chosen],
-            s=46,
-            facecolors="none",
-            edgecolors=ORANGE,
-            linewidths=1.6,
-            label="chosen",
-        )
-        _name_arms(axis, study, names)
-        axis.set(title=condition.label, xlabel="validation accuracy, %")
-        axis.set_xlim(left=left - 1)
-    axes[0, 0].legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
-    listed = tables.trials(study, record)
-    chosen = "; ".join(
-        f"{row['condition']}, {row['arm']} {row['validation accuracy, %']}"
-        for row in listed[listed["chosen"] == "yes"].to_dict("records")
-    )
-    return Drawn(
-        fig,
-        listed,
-        f"All {len(listed)} tuning trials. A point is the mean validation accuracy over "
-        f"{record.preset['tuning_seeds']} tuning seeds; the chosen trial of each arm is circled; "
-        "trials far below the others are drawn at the left border.",
-        f"Strip chart of validation accuracy by arm, one panel per condition; chosen: {chosen}",
-    )
 
 
 @plt.rc_context(STYLE)

@@ -26,8 +26,12 @@ def escaped(text: str) -> str:
 
 def stamped(frame: pd.DataFrame, stamp: str = "") -> HTML:
     """Return a table with a line below it that says where its numbers come from."""
-    origin = f'<p class="table-stamp">{html.escape(stamp)}</p>' if stamp else ""
-    return HTML(markup(frame) + origin)
+    return HTML(markup(frame) + (stamp_line(stamp) if stamp else ""))
+
+
+def stamp_line(stamp: str) -> str:
+    """Return the line below a table that says where its numbers come from, as escaped HTML."""
+    return f'<p class="table-stamp">{html.escape(stamp)}</p>'
 
 
 def markup(frame: pd.DataFrame) -> str:
@@ -37,9 +41,14 @@ def markup(frame: pd.DataFrame) -> str:
     """
     inner = frame.to_html(index=False, escape=True, border=0, classes="dataframe", na_rep="–")
     for word in VERDICTS:
-        badge = f'<span class="verdict verdict-{word.replace(" ", "-")}">{word}</span>'
-        inner = inner.replace(f"<td>{word}</td>", f"<td>{badge}</td>")
+        inner = inner.replace(f"<td>{word}</td>", f"<td>{badge(word)}</td>")
     return f'<div class="trial-table" role="region" aria-label="table" tabindex="0">{inner}</div>'
+
+
+def badge(verdict: str) -> str:
+    """Return a verdict as a badge, whose color and sign book.css sets by class."""
+    short = re.sub("[^a-z]+", "-", verdict.partition(":")[0])
+    return f'<span class="verdict verdict-{short}">{html.escape(verdict)}</span>'
 
 
 def folded(title: str, frame: pd.DataFrame) -> str:

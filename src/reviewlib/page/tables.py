@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import pandas as pd
 
 from reviewlib.evidence import stats, units
 from reviewlib.evidence.contrasts import by_seed
+from reviewlib.evidence.health import not_learned
 from reviewlib.evidence.record import Record
+from reviewlib.evidence.results import at_parents_settings
+from reviewlib.evidence.rules import NOT_LEARNED
 from reviewlib.evidence.verdicts import Verdict
 from reviewlib.page import costs
+from reviewlib.trial.arms import Arm
 from reviewlib.trial.claims import Claim
 from reviewlib.trial.contrast import two_by_two as contrasts_of
+from reviewlib.trial.search import FACTORS
 from reviewlib.trial.study import Study
-
-
-def settings_text(settings: Mapping[str, float]) -> str:
-    """Return settings as "lr 0.05, rho 0.1"."""
-    return ", ".join(f"{hyperparameter} {value:g}" for hyperparameter, value in settings.items())
 
 
 def interval_text(interval: stats.Interval, metric: str, scale: str = "difference") -> str:
@@ -43,80 +43,31 @@ def claims(study: Study) -> pd.DataFrame:
 
 
 def arms(study: Study, record: Record) -> pd.DataFrame:
-    """Return what each arm is, what it is tuned over and what a run of it costs."""
+    """Return what each arm is, what it is tuned over and what a trial of it costs."""
     cost = costs.passes(study, record)
     return pd.DataFrame(
         {
             "arm": arm.label,
             "role": arm.role,
             "why it is here": arm.note,
-            "tuned over": ", ".join(arm.search),
-            "cost of a run": f"{cost[arm.name]:.2g}×" if cost[arm.name] > 0 else None,
+            "tuned over": _searched(study, arm),
+            "cost of a trial": f"{cost[arm.name]:.2g}×" if cost[arm.name] > 0 else None,
         }
         for arm in study.arms
     )
 
 
-def protocol(study: Study, record: Record) -> pd.DataFrame:
-    """Return the sizes of the experiment, as the record states them."""
-    sizes = record.preset
-    level = units.percent(stats.simultaneous_level(len(study.primary)))
-    noise = ", with the same label noise" if any(c.label_noise for c in study.conditions) else ""
-    rows = {
-        "data": f"{record.data['name']}, SHA-256 {record.data['checksum'][:12]}…",
-        "training images per run": f"{sizes['train']:,}, another subset for every seed",
-        "validation images per run": f"{sizes['validation']:,}{noise}",
-        "test images": f"{sizes['seeds']} disjoint folds of the test set, one per seed",
-        "steps × batch": f"{sizes['steps']:,} × {sizes['batch_size']}, unless an arm differs",
-        "trials per arm and condition": f"{sizes['trials']}, from one Sobol sequence",
-        "tuning seeds": f"{sizes['tuning_seeds']}, used for nothing else",
-        "final seeds": f"{sizes['seeds']}, the same for every arm",
-        "interval": f"Student t, {level} for primary claims, 95% for the others",
-    }
-    return pd.DataFrame({"what": rows.keys(), "how much": rows.values()})
-
-
-def trials(study: Study, record: Record) -> pd.DataFrame:
-    """Return every tuning trial, the chosen ones marked."""
-    table = record.trials
-    return pd.DataFrame(
-        {
-            "condition": [study.condition(name).label for name in table["condition"]],
-            "arm": [study.arm(name).label for name in table["arm"]],
-            "trial": table["trial"],
-            "settings": table["settings"].map(settings_text),
-            "validation accuracy, %": (100 * table["accuracy"]).round(2),
-            "diverged": table["diverged"],
-            "chosen": table["chosen"].map({True: "yes", False: ""}),
-            "edges": table["edges"].map(", ".join),
-        }
-    )
-
-
-def settings(study: Study, record: Record) -> pd.DataFrame:
-    """Return the settings that tuning chose, with a flag for those at an edge of their range."""
-    return pd.DataFrame(
-        {
-            "condition": study.condition(row["condition"]).label,
-            "arm": study.arm(row["arm"]).label,
-            "chosen": settings_text(row["settings"]),
-            "at an edge": ", ".join(row["edges"]) or "no",
-        }
-        for row in record.trials[record.trials["chosen"]].to_dict("records")
-    )
-
-
-def contrasts(outs: Iterable[Verdict]) -> pd.DataFrame:
+def contrasts(study: Study, outs: Iterable[Verdict]) -> pd.DataFrame:
     """Return paired differences with their intervals; a verdict only where a claim is primary."""
-    return pd.DataFrame(_contrast(out) for out in outs)
+    return pd.DataFrame(_contrast(study, out) for out in outs)
 
 
-def verdicts(outs: Iterable[Verdict]) -> pd.DataFrame:
+def verdicts(study: Study, outs: Iterable[Verdict]) -> pd.DataFrame:
     """Return the verdicts on the primary claims, and why other claims are out of scope."""
     rows = []
     for out in outs:
         if out.claim.primary:
-            rows.append(_contrast(out) | {"could have noticed": _power(out)})
+            rows.append(_contrast(study, out) | {"could have noticed": _power(study, out)})
         elif out.interval is None:
             rows.append({"claim": out.claim.statement, "verdict": "out of scope"})
             rows[-1]["could have noticed"] = out.claim.why
@@ -156,7 +107,20 @@ def contrast_label(study: Study, out: Verdict) -> str:
     if len(claim.contrast) > 2:
         _, arm, condition = claim.contrast.terms[0]
         terms = f"{study.arm(arm).label}, interaction · {study.condition(condition).label}"
-    return terms + (", stopped early" if claim.metric.startswith("early") else "")
+    early = ", stopped early" if claim.metric.startswith("early") else ""
+    return terms + early + how(study, claim)
+
+
+def how(study: Study, claim: Claim) -> str:
+    """Return ", at the parent's settings" for a claim that is judged there, else ""."""
+    parents = at_parents_settings(study, claim) and not study.awaiting
+    return ", at the parent's settings" if parents else ""
+
+
+def word(study: Study, out: Verdict) -> str:
+    """Return the verdict on a claim or control; "awaiting" and "exploratory" stand for none."""
+    none = "awaiting" if study.awaiting and out.claim.primary else "exploratory"
+    return out.verdict or none
 
 
 def _terms(study: Study, claim: Claim, separator: str) -> str:
@@ -174,13 +138,13 @@ def _terms(study: Study, claim: Claim, separator: str) -> str:
     )
 
 
-def _contrast(out: Verdict) -> dict[str, str]:
+def _contrast(study: Study, out: Verdict) -> dict[str, str]:
     gone, runs = out.diverged
-    word = out.verdict or "exploratory"
+    but = (*out.marks, *([f"{gone} of {runs} runs diverged"] if gone else ()))
     of = out.claim.measure
     return {
-        "claim": out.claim.statement,
-        "verdict": f"{word} ({gone} of {runs} runs diverged)" if gone else word,
+        "claim": out.claim.statement.removesuffix(".") + how(study, out.claim) + ".",
+        "verdict": word(study, out) + (f" ({'; '.join(but)})" if but else ""),
         "effect": units.with_unit(out.interval.mean, *of),
         "interval": interval_text(out.interval, *of),
         "n": str(out.interval.n),
@@ -188,9 +152,19 @@ def _contrast(out: Verdict) -> dict[str, str]:
     }
 
 
-def _power(out: Verdict) -> str:
-    """Return what the test could detect, and the seeds that would settle an inconclusive claim."""
+def _power(study: Study, out: Verdict) -> str | None:
+    """Return what the test could detect, what would settle it, or whose net did not learn."""
     of = out.claim.measure
+    if out.verdict is None:
+        return None
+    if out.verdict == NOT_LEARNED:
+        leads = (
+            f"{study.arm(arm).label}, {study.condition(where).label}: "
+            f"{units.with_unit(out.health[arm, where].mean, 'accuracy')} on logistic regression "
+            f"({interval_text(out.health[arm, where], 'accuracy')})"
+            for arm, where in not_learned(study, out.health)
+        )
+        return "; ".join(leads)
     if out.interval.n < stats.FEWEST_FOR_POWER:
         text = f"not shown below {stats.FEWEST_FOR_POWER} seeds"
     elif out.claim.kind == "no loss":
@@ -201,10 +175,17 @@ def _power(out: Verdict) -> str:
         )
     else:
         text = units.with_unit(out.detectable, *of)
-    if out.verdict == "inconclusive":
-        if out.to_settle:
-            text += f"; about {out.to_settle} seeds with as many test images each would settle it"
-    return text
+    return f"{text}; {out.settling}" if out.settling else text
+
+
+def _searched(study: Study, arm: Arm) -> str:
+    """Return what an arm is tuned over, and why over less than others."""
+    if arm.parent:
+        factors = ", ".join(f"{factor:g}" for factor in FACTORS)
+        rates = "" if study.awaiting else f", lr × {factors}"
+        return f"at the settings of {study.arm(arm.parent).label}{rates}"
+    why = f" ({arm.searches_less})" if arm.searches_less else ""
+    return (", ".join(arm.search) or "nothing") + why
 
 
 def _reported(claim: Claim) -> str:

@@ -6,15 +6,17 @@ A method plugs in as a model, a loss or an optimizer. Each step is one call of
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from reviewlib.data import Split, stream_seed
+from reviewlib.data import Split
 from reviewlib.train.batches import loader, part_of
+from reviewlib.train.draws import Draws
 from reviewlib.train.optimizers import sgd
 from reviewlib.train.ragged import Ragged
 from reviewlib.train.recipe import Config, Loss, MakeOptimizer, Training, cross_entropy
@@ -23,9 +25,6 @@ from reviewlib.train.watch import Watch, evaluate
 
 # Steps between two checks for non-finite losses: each check makes the CPU wait for the GPU.
 CHECK_EVERY = 50
-# The seeds of two parts of a batch are this far apart: more than any number of steps, but small,
-# because torch's CPU generator uses only the low 32 bits of a seed.
-MOST_STEPS = 2**20
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,15 @@ def fit(
 
 
 def train_stack(
-    trainings: Sequence[Training], shared: Training, stack: Alone | Stack | Ragged
+    trainings: Sequence[Training],
+    shared: Training,
+    stack: Alone | Stack | Ragged,
+    log: list[list[bytes]] | None = None,
 ) -> list[Fit]:
-    """Train the models of a stack, or one model alone, with the options of the shared training."""
+    """Train the models of a stack, or one model alone, with the options of the shared training.
+
+    A log gets what `Draws` logs.
+    """
     config, device = shared.config, shared.train.labels.device
     if config.eval_steps and shared.validation is None:
         raise ValueError("config.eval_steps is given, so fit needs a validation split")
@@ -105,18 +110,16 @@ def train_stack(
         dtype=next(stack.model.parameters()).dtype,
         device=device,
     )
-    first_draw = stream_seed(shared.seed, "method")
     watch = Watch(len(trainings), device)
     stack.model.train()
 
     with torch.random.fork_rng(devices=watch.cuda):
-        _restart(first_draw - 1, watch.cuda)  # an optimizer may draw before its first closure
+        draws = Draws(shared.seed, watch.cuda)
         for step in range(config.steps):
             x, y = batch_of(step)
 
             def closure(part: int = 0, parts: int = 1, x=x, y=y, step=step) -> Tensor:
-                if stack.may_draw:
-                    _restart(first_draw + step + part * MOST_STEPS, watch.cuda)
+                draws.restart(step, part)
                 optimizer.zero_grad()
                 if parts > 1:
                     x, y = (part_of(batch, part, parts, axis=y.ndim - 1) for batch in (x, y))
@@ -130,8 +133,12 @@ def train_stack(
                 group["lr"] = peak * factor
             losses[step] = optimizer.step(closure)
 
-            if step == 0 and not stack.may_draw:
-                _refuse_draws(first_draw - 1)
+            if step == 0:
+                draws.note()
+                if log is not None:
+                    log += draws.log
+                elif draws.any and not isinstance(stack, Alone):
+                    _check_draws(draws, trainings, losses[0], stack.may_draw)
             done = step + 1
             evaluates = done in config.eval_steps
             if evaluates or done % CHECK_EVERY == 0 or done == config.steps:
@@ -162,19 +169,24 @@ def _accuracy(trainings: Sequence[Training], index: int) -> float:
     return evaluate(trainings[index].model, trainings[index].validation)["accuracy"]
 
 
-def _refuse_draws(seed: int) -> None:
-    """Raise ValueError if anything was drawn since the default generator was seeded."""
-    untouched = torch.Generator().manual_seed(seed).get_state()
-    if not torch.equal(torch.default_generator.get_state(), untouched):
+def _check_draws(
+    draws: Draws, trainings: Sequence[Training], losses: Tensor, may_draw: bool
+) -> None:
+    """Raise ValueError unless a stack may draw and drew as its last training does by itself."""
+    if not may_draw:
         raise ValueError(
             "models that train together must not draw random numbers unless all see the same "
             "batches, and a loss, an optimizer or a layer drew some; train those of each seed by "
             "themselves: in a study, declare stochastic=True on the arm"
         )
-
-
-def _restart(seed: int, cuda: list[torch.device]) -> None:
-    """Seed torch's default generators, without the overhead of torch.manual_seed."""
-    torch.default_generator.manual_seed(seed)
-    for device in cuda:
-        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+    of, log = trainings[-1], []
+    config = replace(of.config, steps=1, eval_steps=())
+    alone = replace(of, model=copy.deepcopy(of.model), config=config)
+    (fit,) = train_stack([alone], alone, Alone(alone.model), log)
+    close = {"rtol": 1e-3, "atol": 1e-6, "equal_nan": True}
+    if log != draws.log or not torch.isclose(fit.losses[0], losses[-1].cpu(), **close):
+        raise ValueError(
+            "a stack must draw the random numbers that each of its models draws alone, and one "
+            f"drew others (first loss {losses[-1]:.6g}, alone {fit.losses[0]:.6g}); draw without "
+            "the axis of replicas: for the examples x.shape[:-3], not for len(x), y or logits"
+        )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from reviewlib.train import replicas
+from reviewlib.train.layers import Dense
 
 
 class Ragged(nn.Module):
@@ -43,7 +44,7 @@ class Ragged(nn.Module):
         seeds = [models[i : i + len(self.widths)] for i in range(0, len(models), len(self.widths))]
         first, second = (i for i, layer in enumerate(models[0]) if isinstance(layer, nn.Linear))
         self.before = replicas.side_by_side([of_seed[0][:first] for of_seed in seeds])
-        self.hidden = replicas.Dense([_joined(of_seed) for of_seed in seeds])
+        self.hidden = Dense([_joined(of_seed) for of_seed in seeds])
         self.between = models[0][first + 1 : second]
         reads = [[_layers(model)[1] for model in of_seed] for of_seed in seeds]
         weights = [torch.cat([layer.weight.detach() for layer in row], 1) for row in reads]

@@ -1,4 +1,4 @@
-"""Replicas: many dense nets of one shape, trained as one batched model.
+"""Replicas: many nets of one shape, trained as one batched model.
 
 Everything that differs between replicas has a leading axis: parameters (R, out, in), labels (R, B),
 hyperparameters (R,). Replicas that see the same images in the same order share a batch, so images
@@ -11,48 +11,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from reviewlib.train import grouped
+from reviewlib.train.layers import Dense, Dropout
 from reviewlib.train.models import Normalize
 
 # Modules that work unchanged on a batch with one more leading axis.
 BROADCASTING = (nn.Sequential, Normalize, nn.Identity, nn.ReLU, nn.Tanh, nn.GELU, nn.Sigmoid)
 # Where torch keeps a layer's parametrizations.
 CONTAINERS = (nn.ModuleDict, parametrize.ParametrizationList)
-
-
-class Dense(nn.Module):
-    """R linear layers side by side: (R, B, in) -> (R, B, out).
-
-    From S < R batches (S, B, in), each serves R / S layers, which follow one another, as one
-    product.
-    """
-
-    def __init__(self, layers: Sequence[nn.Linear]) -> None:
-        """Stack the layers' weights, and their biases if they have any."""
-        super().__init__()
-        weights = [original(layer, "weight").detach() for layer in layers]
-        self.weight = nn.Parameter(torch.stack(weights))
-        self.bias = None
-        if layers[0].bias is not None:
-            biases = [original(layer, "bias").detach().unsqueeze(-1) for layer in layers]
-            self.bias = nn.Parameter(torch.stack(biases))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply each replica's layer to its batch."""
-        weight, bias = self.weight, self.bias
-        layers, out, inputs = weight.shape
-        if len(x) < layers:  # join the layers of a batch: (S, R / S * out, in)
-            weight = weight.reshape(len(x), -1, inputs)
-            bias = None if bias is None else bias.reshape(len(x), -1, 1)
-        # the units before the batch in memory: every gradient then comes in the order of its
-        # tensor, without a copy, and the few classes are not the innermost loop
-        units = torch.bmm(weight, x.mT) if bias is None else torch.baddbmm(bias, weight, x.mT)
-        return (units.view(layers, out, -1) if len(x) < layers else units).mT
 
 
 class Alone:
@@ -92,7 +65,9 @@ class Stack(nn.Module):
         super().__init__()
         self.models_a_batch, self.may_draw = models_a_batch, models_a_batch == len(models)
         if not stackable(models):
-            raise ValueError("a stack takes dense nets of one shape; train these models one by one")
+            raise ValueError(
+                "a stack takes nets of one shape, of plain layers; train these models one by one"
+            )
         self.models = tuple(models)  # a tuple, so that their parameters are not this module's
         self.net = side_by_side(models, models_a_batch)
 
@@ -111,19 +86,20 @@ class Stack(nn.Module):
 
     @torch.no_grad()
     def unstacked(self) -> tuple[nn.Module, ...]:
-        """Write the stack's parameters back into the original models, and return these."""
-        for name, together in self.net.named_parameters():
-            for model, own in zip(self.models, together, strict=True):
-                target = model.get_parameter(name)
-                target.copy_(own.view_as(target))
+        """Write parameters and running statistics into the original models, and return these."""
+        states = [model.state_dict() for model in self.models]
+        for name, together in chain(self.net.named_parameters(), grouped.statistics(self.net)):
+            for state, own in zip(states, together, strict=True):
+                state[name].copy_(own.view_as(state[name]))
         return self.models
 
 
 def stackable(models: Sequence[nn.Module]) -> bool:
-    """Return whether the models are dense nets of one shape."""
+    """Return whether the models are nets of one shape, of layers that have a stacked form."""
     return len({_shape(model) for model in models}) == 1 and all(
-        isinstance(module, (*BROADCASTING, *CONTAINERS, nn.Linear))
+        isinstance(module, (*BROADCASTING, *CONTAINERS, nn.Linear, nn.Dropout))
         or (isinstance(module, nn.Flatten) and module.start_dim < 0)
+        or grouped.stackable(module)
         or _is_parametrization(models[0], name)
         for name, module in models[0].named_modules()
     )
@@ -160,13 +136,6 @@ def merged(values: Sequence[Any], like: Tensor) -> Any:
     raise ValueError(f"runs of one stack may differ in numbers only, got {first} and others")
 
 
-def original(layer: nn.Linear, name: str) -> Tensor:
-    """Return a layer's parameter, before parametrizations if it has any."""
-    if parametrize.is_parametrized(layer, name):
-        return layer.parametrizations[name].original
-    return getattr(layer, name)
-
-
 def side_by_side(modules: Sequence[nn.Module], models_a_batch: int = 1) -> nn.Module:
     """Return one module that applies each module to its own part of a leading axis.
 
@@ -183,6 +152,10 @@ def side_by_side(modules: Sequence[nn.Module], models_a_batch: int = 1) -> nn.Mo
                         dense, name, side_by_side(alike), unsafe=True
                     )
         return dense
+    if isinstance(first, nn.Dropout):
+        return Dropout(modules)
+    if isinstance(first, grouped.KINDS):
+        return grouped.side_by_side(modules)
     together = copy.deepcopy(first)
     for name, _ in first.named_children():
         children = [getattr(module, name) for module in modules]
@@ -208,7 +181,13 @@ def same_inputs(one: nn.Module, other: nn.Module) -> bool:
 
 
 def _shape(model: nn.Module) -> tuple:
-    kinds = tuple(type(module).__qualname__ for module in model.modules())
+    kinds = tuple(
+        # a dropout of rate 0 or 1 draws nothing
+        (type(module).__qualname__, module.p if module.p in (0, 1) else None)
+        if isinstance(module, nn.Dropout)
+        else (type(module).__qualname__, grouped.options(module))
+        for module in model.modules()
+    )
     state = tuple((name, tuple(value.shape)) for name, value in model.state_dict().items())
     return kinds, state
 

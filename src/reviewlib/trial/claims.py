@@ -48,6 +48,8 @@ class Claim:
         control: for "no loss", the contrast that must show a loss.
         why: for "out of scope", the reason.
         shifted: whether its test images have another distribution than the training images.
+        case: what the claim is about, as a phrase that ends a sentence: "with clean labels",
+            "against a random mask". Made from the contrast if empty.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Claim:
     control: Contrast = NOTHING
     why: str = undigested(default="")
     shifted: bool = False
+    case: str = undigested(default="")
 
     @property
     def boundary(self) -> float:

@@ -87,7 +87,7 @@ def run(
         if not all((arm.name, where.name, seed) in known for arm, where, seed in asked):
             first = study.seeds(preset)[0]
             one = [(arm, where, first) for arm, where in places]
-            found = chosen(_searched(study, preset, one, {}, run_all))
+            found = chosen(_searched(study, preset, one, known, run_all))
             known = {
                 (arm.name, where.name, seed): found[arm.name, where.name, first]
                 for arm, where, seed in asked

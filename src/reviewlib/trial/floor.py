@@ -26,7 +26,8 @@ def floor(study: Study, preset: Preset) -> pd.DataFrame:
     for condition in study.conditions_of(preset):
         sizes = preset.at(condition)
         seeds = study.seeds(sizes)
-        alike = (condition.label_noise, sizes.train, sizes.validation, len(seeds))
+        images = (sizes.image_size, sizes.train, sizes.validation)
+        alike = (condition.label_noise, *images, len(seeds))
         if alike not in known:
             known[alike] = [_accuracy(study, dataset, sizes, condition, seed) for seed in seeds]
         lines += [

@@ -77,7 +77,11 @@ def _fitted(preset: Preset, dataset: data.Dataset, seeds: int | None) -> Preset:
                 f"the preset {preset.name} needs at least {least} {what} images, but there are "
                 f"{there} in {dataset.name}; add images or take a smaller preset"
             )
-    most = {"train": data.limit(len(train)), "validation": data.limit(len(validation))}
+    most = {
+        "train": data.limit(len(train)) // batch * batch,
+        "validation": data.limit(len(validation)),
+        "seeds": seeds or min(len(dataset.test) // TEST_FOLD, MOST_SEEDS),
+    }
     where = {
         name: {size: min(value, most.get(size, value)) for size, value in sizes.items()}
         for name, sizes in preset.where.items()
@@ -87,7 +91,7 @@ def _fitted(preset: Preset, dataset: data.Dataset, seeds: int | None) -> Preset:
         data=dataset.name,
         where=where,
         image_size=data.nearest_image_size(train, preset.image_size),
-        train=min(preset.train, most["train"] // batch * batch),
+        train=min(preset.train, most["train"]),
         validation=min(preset.validation, most["validation"]),
-        seeds=seeds or min(preset.seeds, len(dataset.test) // TEST_FOLD, MOST_SEEDS),
+        seeds=seeds or min(preset.seeds, most["seeds"]),
     )

@@ -65,11 +65,13 @@ def row_of(
         "passes": round(sum(passes) / len(passes)),
         "seconds": round(sum(end.seconds for ends in trials for end in ends), 3),
         "peak_bytes": max(peaks, default=None),
-        "correct": correctness([trials[place] for place in order], run.preset.tries, fold),
+        "correct": correctness(
+            [trials[place] for place in order], run.preset.tries, fold, sample.classes
+        ),
     }
 
 
-def correctness(ranked: Sequence[Sequence[Fit]], tries: int, fold: data.Split) -> str:
+def correctness(ranked: Sequence[Sequence[Fit]], tries: int, fold: data.Split, classes: int) -> str:
     """Return how often each image of a fold is classified correctly, as one hex digit an image.
 
     It is the expected correctness, in [0, 1], of the best of k tries, in steps of 1/15. `shades`
@@ -79,10 +81,11 @@ def correctness(ranked: Sequence[Sequence[Fit]], tries: int, fold: data.Split) -
         ranked: the last fits of each trial, the best first.
         tries: k.
         fold: the images.
+        classes: their number, which gives the chance of a diverged model.
     """
     shares = weights(len(ranked), tries)
     mean = sum(
-        share * sum(_right(end, fold) for end in ends) / len(ends)
+        share * sum(_right(end, fold, classes) for end in ends) / len(ends)
         for share, ends in zip(shares, ranked, strict=True)
         if share > 0
     )
@@ -95,10 +98,10 @@ def shades(correct: str) -> NDArray:
 
 
 @torch.no_grad()
-def _right(end: Fit, fold: data.Split) -> torch.Tensor:
+def _right(end: Fit, fold: data.Split, classes: int) -> torch.Tensor:
     """Return which images a model classifies correctly; a diverged one is right at chance."""
     if end.diverged_at is not None:
-        return torch.full((len(fold),), 1 / (int(fold.labels.max()) + 1))
+        return torch.full((len(fold),), 1 / classes)
     end.model.eval()
     return (end.model(fold.pixels()).argmax(-1) == fold.labels).float().cpu()
 

@@ -101,6 +101,11 @@ class Study:
         net: makes the net of a run from its inputs, on the CPU, with torch's default generator.
         evaluate: scores a model on a split: (model, split) -> metrics.
         inspect: measures a final model on its own training images: (model, sample) -> metrics.
+        question: what a reader asks; supported claims must answer "yes". The title's own question
+            if empty.
+        instead: advice on what to do instead, in one sentence that depends on no number.
+        subject: what the answer says something about, in the singular: "SAM", "a ticket". The
+            method's label if empty.
         not_applicable: core roles without an arm, with the reason.
         results_version: the number of the registration; the author raises it to change the test,
             which brings new seeds, searches and folds.
@@ -119,6 +124,9 @@ class Study:
     net: Callable[[Inputs], nn.Module]
     evaluate: Callable[[nn.Module, Split], dict[str, float]]
     inspect: Callable[[nn.Module, Sample], dict[str, float]] | None = None
+    question: str = undigested(default="")
+    instead: str = undigested(default="")
+    subject: str = undigested(default="")
     not_applicable: Mapping[str, str] = field(default_factory=dict)
     results_version: int = 1
     awaiting: str = undigested(default="")

@@ -24,6 +24,7 @@ RULES: tuple[Rule, ...] = (
     files.pair_in_step,
     files.tests_are_there,
     files.lint,
+    notebook.answer_first,
     notebook.nine_headings,
     notebook.one_parameters_cell,
     notebook.parameters_are_read,

@@ -23,7 +23,7 @@ HEADINGS = (
 )
 IDEA = HEADINGS[2:4]
 PARAMETERS = ("preset", "device", "seeds", "data")
-MOST_CELLS, MOST_LINES, LONGEST_DEFINITION = 12, 15, 10
+MOST_CELLS, MOST_LINES, LONGEST_DEFINITION = 13, 15, 10
 # What takes names of claims, and what takes names of arms and conditions: methods and mappings of
 # a page. Other libraries have methods called `sample` and `runs`.
 TAKE_CLAIMS = {"says", "verdict", "notices", "compare", "contrasts", "verdicts", "control_verdicts"}
@@ -41,6 +41,21 @@ def nine_headings(draft: Draft) -> list[str]:
         for number, (got, right) in there
         if got != right
     ][:1]
+
+
+def answer_first(draft: Draft) -> list[str]:
+    """The answer stands before the first heading, and the study says what to do instead."""
+    opening = [tree for cell, tree in draft.code if not cell.section]
+    first = any(ast.unparse(call.func) == "page.answer" for tree in opening for call in calls(tree))
+    text = draft.study.instead
+    found = (
+        [] if first else [f"{draft.notebook}: no cell before the first heading has page.answer()"]
+    )
+    if not text:
+        found.append(f"{draft.declaration}: the study must say what to do instead")
+    if re.search(r"\d", text):
+        found.append(f"{draft.declaration}: `instead` must depend on no number, got {text!r}")
+    return found
 
 
 def one_parameters_cell(draft: Draft) -> list[str]:
@@ -82,7 +97,7 @@ def no_outputs(draft: Draft) -> list[str]:
 
 
 def few_short_cells(draft: Draft) -> list[str]:
-    """At most twelve code cells of at most fifteen lines, not counting the parameters cell."""
+    """At most thirteen code cells of at most fifteen lines, not counting the parameters cell."""
     cells = [cell for cell, _ in draft.code if not cell.parameters]
     long = [
         f"{cell.place}: {lines} lines of code, at most {MOST_LINES}"

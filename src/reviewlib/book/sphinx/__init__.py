@@ -21,6 +21,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.fileutil import copy_asset
 
+from reviewlib.book.sphinx.answers import Forest
 from reviewlib.book.sphinx.cards import ReviewCards, executed_copy
 from reviewlib.book.sphinx.ledger import VerdictLedger, ledger_rows
 from reviewlib.book.sphinx.protocol import Controls, SingleSeeds
@@ -141,6 +142,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # a verdicts.json to show in place of the ledger that the package's records give
     app.add_config_value("verdicts", None, "env", (str,))
     app.add_directive("review-cards", ReviewCards)
+    app.add_directive("forest", Forest)
     app.add_directive("verdict-ledger", VerdictLedger)
     app.add_directive("controls", Controls)
     app.add_directive("single-seeds", SingleSeeds)

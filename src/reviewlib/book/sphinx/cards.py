@@ -1,4 +1,4 @@
-"""The front page: one card per chapter, with its picture, its title and its verdicts."""
+"""The front page: one card per chapter, with its picture, its title and its answer."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from reviewlib.book.sphinx.elements import chapter_link, pill
+from reviewlib.book.sphinx.answers import answered
+from reviewlib.book.sphinx.elements import chapter_link, pill, raw
 from reviewlib.book.sphinx.ledger import UNREADABLE, ledger_rows
+from reviewlib.page.answer import box
 
 
 class ReviewCards(SphinxDirective):
-    """One card per chapter: its picture, its title and its verdicts."""
+    """One card per chapter: its picture, its title and its answer."""
 
     def run(self) -> list[nodes.Node]:
         """Return a list with one item per chapter."""
@@ -44,6 +46,9 @@ class ReviewCards(SphinxDirective):
         heading = nodes.paragraph(classes=["card-heading"])
         heading += chapter_link(self.env, path.stem, title)
         card += heading
+        if rows and path.stem in (found := answered(self.env.app)):
+            card += raw(box(found[path.stem].answer.brief()))
+            return card
         primary = [row for row in rows if row["primary"]]
         if not primary:
             card += nodes.paragraph("", "No verdict yet.", classes=["card-empty"])

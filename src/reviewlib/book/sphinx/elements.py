@@ -36,7 +36,8 @@ def chapter_link(env: Any, name: str, title: str) -> nodes.Node:
 
 def pill(row: dict[str, Any]) -> nodes.inline:
     """Return a verdict as a badge, whose color and sign book.css sets by class."""
-    text = row["verdict"] or ("no evidence yet" if row["primary"] else "exploratory")
+    none = "awaiting" if row.get("state") == "awaiting" else "no evidence yet"
+    text = row["verdict"] or (none if row["primary"] else "exploratory")
     return nodes.inline("", text, classes=["verdict", f"verdict-{nodes.make_id(text)}"])
 
 
@@ -76,12 +77,12 @@ def studies(app: Sphinx) -> list[tuple[Study, Any]]:
 
 @lru_cache(maxsize=1)
 def evidence(app: Sphinx) -> list[tuple[Study, Record]]:
-    """Return every study that has a valid record, with the largest such record."""
+    """Return every study that has a valid record and verdicts, with the largest such record."""
     from reviewlib.evidence.record import RecordError
     from reviewlib.evidence.validity import best
 
     found = []
-    for study, store in studies(app):
+    for study, store in (pair for pair in studies(app) if not pair[0].awaiting):
         with contextlib.suppress(RecordError):  # the ledger says why it has none
             found.append((study, best(study, store)[0]))
     return found

@@ -67,6 +67,8 @@ class VerdictLedger(SphinxDirective):
         verdict = [nodes.paragraph("", "", pill(row))]
         if row["stale"]:
             verdict.append(line("no valid records", "ledger-stale"))
+        if row.get("state") == "awaiting":
+            verdict.append(line("measured under the first protocol", "ledger-detail"))
         origin = (row["preset"], row["device"], row["commit"] and f"commit {row['commit'][:7]}")
         verdict.append(line(" · ".join(str(part) for part in origin if part), "ledger-detail"))
         return [

@@ -33,9 +33,9 @@ class Controls(SphinxDirective):
         self.env.note_reread()
         found: list[nodes.Node] = []
         for study, record in evidence(self.env.app):
-            if outs := verdicts.judge_controls(study, record.rows):
+            if outs := verdicts.judge_controls(study, record):
                 found.append(heading(self.env, study, f": {stamp(record)}"))
-                found.append(raw(markup(tables.contrasts(outs))))
+                found.append(raw(markup(tables.contrasts(study, outs))))
         return found or [nodes.paragraph("", "No study has controls in valid records yet.")]
 
 
@@ -49,7 +49,7 @@ class SingleSeeds(SphinxDirective):
         for study, record in evidence(self.env.app):
             for claim in study.primary:
                 if units.drawn(*claim.measure) == units.drawn("accuracy"):
-                    out = verdicts.judge(claim, record.rows, len(study.primary))
+                    out = verdicts.judge(study, record, claim)
                     outs[claim.statement] = out
             stamps.append(f"{study.title.split(':')[0]}: {stamp(record)}")
         if not outs:

@@ -58,6 +58,7 @@ CLAIMS = (
         "smaller one.",
         WIDTHS,
         primary=True,
+        case="at the size that just fits its labels",
         reported=(RELEASED,),
     ),
     gain(
@@ -66,6 +67,7 @@ CLAIMS = (
         "With 20% wrong labels, the widest net does better than the best one before the peak.",
         WIDTHS,
         primary=True,
+        case="for the widest net",
         reported=(RELEASED,),
     ),
     gain(
@@ -75,6 +77,7 @@ CLAIMS = (
         "samples as features than with fewer.",
         "Nakkiran et al., sample-wise double descent",
         primary=True,
+        case="for random features with more data",
     ),
     no_loss(
         "penalty",
@@ -83,6 +86,7 @@ CLAIMS = (
         "does no worse than the smaller one.",
         OPTIMAL,
         primary=True,
+        case="with a tuned weight decay",
         control=plain @ FITTING - plain @ SMALL,
         margin_reason="one point, the margin of the peak itself",
     ),

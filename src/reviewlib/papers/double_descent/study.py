@@ -68,6 +68,8 @@ STUDY = Study(
     net=net,
     evaluate=evaluate,
     inspect=inspect,
+    instead="Tune the weight decay, or stop training by validation, at the size that you can "
+    "afford; search for no better size before that.",
     not_applicable={
         "baseline at equal cost": "a penalty costs no pass: equal steps are equal cost",
         "method": "the papers propose none; they describe models trained without a penalty",

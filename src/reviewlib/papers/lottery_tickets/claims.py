@@ -38,6 +38,7 @@ CLAIMS = (
         MAIN,
         "With 7% of its weights left, a ticket is as accurate as the dense net at equal steps.",
         primary=True,
+        case="against the dense net at equal steps",
         reported=reported("tickets match the dense net down to 3.6% of its weights"),
     ),
     gain(
@@ -46,6 +47,7 @@ CLAIMS = (
         "With 7% left, a ticket's own initial weights do better than new ones under its mask.",
         SECTION_2,
         primary=True,
+        case="against new weights under its mask",
         reported=reported("at 21% left, 0.5 points more than with new weights, 2.51 times faster"),
     ),
     gain(
@@ -54,6 +56,7 @@ CLAIMS = (
         "With 7% left, a ticket does better than a random mask of equal layer-wise sparsity.",
         "Appendix E",
         primary=True,
+        case="against a random mask",
     ),
     gain(
         "equal-cost",
@@ -61,6 +64,7 @@ CLAIMS = (
         "A ticket with 7% left is more accurate than the dense net trained at the cost of finding "
         "and training the ticket.",
         primary=True,
+        case="against the dense net at equal cost",
     ),
     matches("matches-denser", DENSER, "With 20% left, a ticket against the dense net."),
     matches("matches-sparser", SPARSER, "With 2.4% left, a ticket against the dense net."),

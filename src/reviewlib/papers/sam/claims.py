@@ -65,6 +65,7 @@ CLAIMS = (
         "With clean labels, SAM is more accurate than SGD at equal cost.",
         "Table 5",
         primary=True,
+        case="with clean labels",
         reported=(TABLE_5,),
         **HALF_A_POINT,
     ),
@@ -74,6 +75,7 @@ CLAIMS = (
         "With 40% wrong labels, SAM is more accurate than SGD at equal cost.",
         "Table 4",
         primary=True,
+        case="with 40% wrong labels",
         reported=(TABLE_4,),
     ),
     gain(
@@ -82,6 +84,7 @@ CLAIMS = (
         "With 40% wrong labels, the ascent direction does better than a random one.",
         "Figure 6",
         primary=True,
+        case="against a random direction",
     ),
     gain(
         "cnn",
@@ -89,6 +92,7 @@ CLAIMS = (
         "With clean labels and a convolutional net, SAM is more accurate than SGD at equal cost.",
         "Table 5",
         primary=True,
+        case="with a small CNN",
         reported=(TABLE_5,),
         **HALF_A_POINT,
     ),

@@ -46,7 +46,7 @@ STUDY = Study(
         Hyperparameter("rho", 0.02, 0.8),
         Hyperparameter("smoothing", 0.0, 0.6, log=False),
         Hyperparameter("rho_adaptive", 0.2, 8.0),
-        Hyperparameter("forget", 0.004, 0.25),
+        Hyperparameter("forget", 0.01, 1.0),
     ),
     conditions=(CLEAN, NOISE, CNN),
     presets=presets(
@@ -63,7 +63,7 @@ STUDY = Study(
             "validation": 2000,
             "batch_size": 100,
             "steps": 1000,
-            "where": {CNN.name: {"train": 4000, "steps": 800, "seeds": 10}},
+            "where": {CNN.name: {"train": 4000, "steps": 800, "seeds": 20}},
         },
         gpu={"batch_size": 500, "steps": 3000, "seeds": 20},
     ),
@@ -71,4 +71,8 @@ STUDY = Study(
     net=net,
     evaluate=evaluate,
     inspect=inspect,
+    question="Is SAM worth its second gradient?",
+    subject="SAM at equal cost",
+    instead="Search the learning rate and the weight decay of what you have over a wide range, and "
+    "try label smoothing, which costs no pass, before you pay for SAM.",
 )

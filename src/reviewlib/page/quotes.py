@@ -1,0 +1,59 @@
+"""What a notebook's sentences quote from the records: effects, verdicts, what could be noticed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reviewlib.evidence import contrasts, stats, units
+from reviewlib.page import tables
+from reviewlib.page.missing import needs_evidence
+
+if TYPE_CHECKING:
+    from reviewlib.evidence.record import Record
+    from reviewlib.evidence.verdicts import Verdict
+    from reviewlib.trial.study import Study
+
+
+class Sentences:
+    """The part of a chapter that returns texts, with its study, its record and its verdicts."""
+
+    study: Study
+    record: Record
+
+    def _out(self, name: str) -> Verdict:
+        """Return the verdict on a claim or control; raise ValueError if there is none."""
+        raise NotImplementedError
+
+    @needs_evidence
+    def says(self, name: str) -> str:
+        """Return the paired difference of a claim or control as text: mean, interval and n."""
+        out = self._out(name)
+        interval, of = out.interval, out.claim.measure
+        lo, hi = (units.effect(end, *of) for end in (interval.lo, interval.hi))
+        return (
+            f"{units.with_unit(interval.mean, *of)} ({units.percent(interval.level)} interval "
+            f"{lo} to {hi}, n = {interval.n}{tables.how(self.study, out.claim)})"
+        )
+
+    @needs_evidence
+    def notices(self, name: str) -> str:
+        """Return, as text, the smallest gain called "supported" with probability 0.8."""
+        out = self._out(name)
+        if out.detectable is None:
+            return "no gain reliably"
+        return units.with_unit(out.detectable, *out.claim.measure)
+
+    @needs_evidence
+    def difference(self, arm: str, other: str, condition: str, metric: str = "accuracy") -> str:
+        """Return, as text, a paired difference of no claim, marked as looked at afterwards."""
+        contrast = (self.study.arm(arm) - self.study.arm(other)) @ self.study.condition(condition)
+        interval = stats.t_interval(contrasts.by_seed(self.record.rows, contrast, metric))
+        return (
+            f"{units.with_unit(interval.mean, metric)} (looked at after the fact; "
+            f"{tables.interval_text(interval, metric)}, n = {interval.n})"
+        )
+
+    @needs_evidence
+    def verdict(self, name: str) -> str:
+        """Return the verdict on a claim or control; "awaiting" or "exploratory" without one."""
+        return tables.word(self.study, self._out(name))
