@@ -22,6 +22,7 @@ from reviewlib.evidence.rules import (
 from reviewlib.evidence.stats import Interval
 from reviewlib.trial.claims import Claim
 from reviewlib.trial.contrast import Contrast
+from reviewlib.trial.shades import digits
 
 M = 0.01
 
@@ -359,9 +360,7 @@ def with_images(rows, arms, images=400):
     """Rows that keep the correctness of the images, drawn as often as the arms' accuracy says."""
     draw = np.random.default_rng(0)
     kept = [
-        np.where(draw.random(images) < row["accuracy"], 255, 0).astype(np.uint8)
-        if row["arm"] in arms
-        else None
+        digits(draw.random(images) < row["accuracy"]) if row["arm"] in arms else None
         for _, row in rows.iterrows()
     ]
     return rows.assign(correct=kept)

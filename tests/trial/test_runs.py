@@ -14,8 +14,8 @@ from reviewlib.trial.declare import training
 from reviewlib.trial.fingerprints import replay
 from reviewlib.trial.results import result
 from reviewlib.trial.runs import Run, draw, fold_of, perform, tasks, trained
-from reviewlib.trial.scores import shades
 from reviewlib.trial.search import ranking
+from reviewlib.trial.shades import shades
 
 STUDY = toy.study()
 SEED = STUDY.seeds(toy.TINY)[0]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from reviewlib.evidence.stats import DIGITS
 from reviewlib.trial.contrast import Term
-from reviewlib.trial.scores import shades
+from reviewlib.trial.shades import shades
 
 
 def by_seed(
@@ -57,7 +57,7 @@ def images_variance(rows: pd.DataFrame, terms: Iterable[Term]) -> float:
 
     Args:
         rows: one row per final run, with columns arm, condition, seed and `correct`: how often each
-            test image of the seed's fold is classified correctly (see `scores.shades`).
+            test image of the seed's fold is classified correctly (see `shades.shades`).
         terms: triples (weight, arm, condition).
     """
     terms = tuple(terms)

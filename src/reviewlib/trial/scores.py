@@ -6,22 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from reviewlib import data
 from reviewlib.train import Fit
 from reviewlib.trial.inputs import Sample
 from reviewlib.trial.search import ranking, weights
+from reviewlib.trial.shades import digits
 from reviewlib.trial.study import Study
 
 if TYPE_CHECKING:
     from reviewlib.trial.runs import Run
 
 Row = dict[str, Any]
-# How often a test image is classified correctly, in steps of a fifteenth: one hex digit an image.
-SHADES = 15
 
 
 def row_of(
@@ -74,8 +71,7 @@ def row_of(
 def correctness(ranked: Sequence[Sequence[Fit]], tries: int, fold: data.Split, classes: int) -> str:
     """Return how often each image of a fold is classified correctly, as one hex digit an image.
 
-    It is the expected correctness, in [0, 1], of the best of k tries, in steps of 1/15. `shades`
-    reads it.
+    It is the expected correctness of the best of k tries (see `shades`).
 
     Args:
         ranked: the last fits of each trial, the best first.
@@ -89,12 +85,7 @@ def correctness(ranked: Sequence[Sequence[Fit]], tries: int, fold: data.Split, c
         for share, ends in zip(shares, ranked, strict=True)
         if share > 0
     )
-    return "".join(f"{round(value):x}" for value in (SHADES * mean).tolist())
-
-
-def shades(correct: str) -> NDArray:
-    """Return the expected correctness of each image, in [0, 1], from its hex digits."""
-    return np.array([int(digit, 16) for digit in correct]) / SHADES
+    return digits(mean.tolist())
 
 
 @torch.no_grad()
