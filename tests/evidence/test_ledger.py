@@ -47,7 +47,7 @@ def test_damaged_records_are_stale_and_show_no_path_of_this_machine(store):
 
 def test_an_entry_says_what_the_records_say_of_a_claim(store, record):
     gain, far = ledger.entries(study(), store)
-    out = verdicts.judge(toy.CLAIM, record.rows, 1)
+    out = verdicts.judge(study(), record, toy.CLAIM)
     assert (gain["mean"], gain["lo"], gain["hi"], gain["n"]) == (
         out.interval.mean,
         out.interval.lo,

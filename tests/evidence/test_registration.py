@@ -254,7 +254,8 @@ def test_every_version_is_told_with_what_it_said_and_none_can_hide(shelf, record
     shelf(toy.study())
     BOOK.save(record)
     old = ledger.entries(toy.study(), BOOK)[0] | {"verdict": "contradicted"}
-    history.append("toy", [finding(old)], "2026-01-01", "c0", "before there were registrations")
+    before = [finding(old), finding(old | {"claim": "older"})]
+    history.append("toy", before, "2026-01-01", "c0", "before there were registrations")
     register(toy.study(), "the first", ["+1 point"])
     said = {"verdict": "inconclusive", "registration": 1}
     history.append("toy", [finding(old | said)], "2026-01-02", "c1", "the first")
@@ -286,6 +287,7 @@ def test_the_ledger_names_the_registration_and_the_history_keeps_it(shelf, recor
     before = [row | {"registration": None} for row in rows]
     history.append("toy", history.changes([], before), "2026-01-01", "c0", "unregistered")
     old = history.path_of("toy").read_text().splitlines()[1]
+    assert '"registration"' not in old  # as the entries from before there were any
     changed = history.changes(history.read("toy"), rows)  # the same verdict, now registered
     history.append("toy", changed, "2026-01-02", "c1", "registered")
     assert [entry.registration for entry in history.read("toy")] == [None, 1]
