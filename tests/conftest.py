@@ -3,6 +3,7 @@
 import copy
 import signal
 import sys
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -12,7 +13,9 @@ from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 from reviewlib import papers
+from reviewlib.evidence import registration
 from reviewlib.evidence.make import make
+from reviewlib.evidence.store import BOOK
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,6 +58,23 @@ def shelf(tmp_path, monkeypatch):
         for file in ("__init__.py", "study.py"):
             (folder / study.name / file).touch()
         monkeypatch.setitem(sys.modules, f"{papers.__name__}.{study.name}.study", Module(study))
+
+    return put
+
+
+@pytest.fixture
+def publish(shelf):
+    """Return what puts a study on the shelf with its record, as made under a registration.
+
+    The commit is not here, as in a book that is installed without its repository.
+    """
+
+    def put(study, record, **made):
+        shelf(study)
+        if not registration.read(study.name):
+            registration.register(study, "the first")
+        under = {"registration": study.results_version, "commit": "c0ffee0"}
+        BOOK.save(replace(record, provenance=record.provenance | under | made))
 
     return put
 

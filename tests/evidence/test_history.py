@@ -162,11 +162,10 @@ def test_the_history_knows_no_torch():
 
 
 @pytest.fixture
-def recorded(shelf, record, checkout, own_cache):
+def recorded(publish, record, checkout, own_cache):
     """The toy study on the shelf with its record, at a commit that can be looked up."""
     checkout("c0ffee")
-    shelf(toy.study())
-    BOOK.save(record)
+    publish(toy.study(), record)
     return record
 
 
@@ -210,4 +209,4 @@ def test_records_and_history_share_a_folder_and_nothing_else(recorded):
     verdicts("--record", "the first records")
     assert BOOK.load("toy", "laptop").digest() == recorded.digest()
     there = {path.name for path in history.path_of("toy").parent.iterdir()}
-    assert there == {"history.json", "laptop.json"}
+    assert there == {"history.json", "laptop.json", "registrations.json"}

@@ -6,7 +6,7 @@ import pytest
 import toy
 
 from reviewlib.evidence import ledger, verdicts
-from reviewlib.evidence.store import BOOK, Store
+from reviewlib.evidence.store import Store
 
 MADE = ("date", "commit", "device", "versions", "cpu_seconds")
 OUT = replace(toy.CLAIM, name="far", kind="out of scope", primary=False, why="too large")
@@ -67,8 +67,7 @@ def test_without_valid_records_no_claim_has_a_verdict(store):
     assert ledger.entries(study(), store)[0]["verdict"] is None
 
 
-def test_the_ledger_has_the_claims_of_every_paper(shelf, record, own_cache):
-    shelf(toy.study())
-    BOOK.save(record)
+def test_the_ledger_has_the_claims_of_every_paper(publish, record, own_cache):
+    publish(toy.study(), record)
     (entry,) = ledger.ledger()
     assert (entry["paper"], entry["claim"], entry["stale"]) == ("toy", "better", False)
