@@ -274,11 +274,9 @@ def test_other_data_do_not_get_into_the_book_as_a_parameter():
         assert done.exit_code == 2 and "build --data" in done.output
 
 
-def test_verdicts_print_what_looks_like_markup_as_it_is(toy_study, record):
-    claims = {"claims": (replace(toy.CLAIM, name="[/x]"),)}
-    toy_study(**claims)
-    stamp = digest_of_test(toy.study(**claims), toy.TINY)
-    BOOK.save(replace(record, test=stamp, provenance=record.provenance | {"device": "[/y]"}))
+def test_verdicts_print_what_looks_like_markup_as_it_is(published, record):
+    study = toy.study(claims=(replace(toy.CLAIM, name="[/x]"),))
+    published(study, replace(record, test=digest_of_test(study, toy.TINY)), device="[/y]")
     done = call("verdicts")
     assert done.exit_code == 0, done.output
     assert "[/x]" in done.output and "[/y]" in done.output
