@@ -252,8 +252,8 @@ Markdown(
 page.compare("initialization-slow", "initialization-fast", "wider", "narrower", "wider-dense")
 Markdown(
     "The dense net at half the width scores "
-    f"{100 * page.record.runs('dense', 'narrow')['accuracy'].mean():.2f}%, at ours "
-    f"{100 * page.record.runs('dense', 'main')['accuracy'].mean():.2f}%. From a net half as wide "
+    f"{100 * page.record.of('dense', 'narrow')['accuracy'].mean():.2f}%, at ours "
+    f"{100 * page.record.of('dense', 'main')['accuracy'].mean():.2f}%. From a net half as wide "
     f"to ours, the ticket changes by {page.says('narrower')}; from ours to a wider one, by "
     f"{page.says('wider')}. The initial "
     f"weights are worth {page.says('initialization-slow')} at the low learning rate and "
