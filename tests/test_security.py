@@ -115,7 +115,8 @@ def test_no_text_of_a_record_or_a_study_runs_in_a_chapter(text, shown):
     bundles = shown()
     figures = [bundle for bundle in bundles if "image/svg+xml" in bundle]
     assert len(bundles) == 22 and len(figures) == 8
-    disagrees = replace(record, rows=record.rows.assign(accuracy=0.0))
+    wrong = [{m: [0.0] * len(v) for m, v in scores.items()} for scores in record.runs["scores"]]
+    disagrees = replace(record, runs=record.runs.assign(scores=wrong))
     sentences = [
         agreement(of, disagrees, record, [{"computed": text, "from_cache": True}]),
         evidence(record, [text], text),
