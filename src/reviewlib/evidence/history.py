@@ -18,7 +18,7 @@ from typing import Any
 
 from reviewlib import papers, storage
 from reviewlib.evidence import provenance, schema
-from reviewlib.evidence.verdicts import VERDICTS
+from reviewlib.evidence.rules import VERDICTS
 
 WORDS = (*VERDICTS, None)
 
