@@ -134,7 +134,7 @@ def test_controls_and_single_seeds_come_from_the_records(tmp_path, published, ow
     pages, warnings = smallbook.build(tmp_path, [], {"a": smallbook.executed()}, top=EXHIBITS)
     assert warnings == ""
     page = pages["index"]
-    outs = verdicts.judge_controls(of, record.rows)
+    outs = verdicts.judge_controls(of, record)
     assert len(outs) == 2
     for out in outs:
         assert out.claim.statement in page and f"<td>{out.verdict}</td>" in page
