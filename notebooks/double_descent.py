@@ -235,15 +235,14 @@ page.contrasts("pruning-peak", "pruning-descent")
 # %% tags=["hide-input"]
 page.closing()
 Markdown(
-    f"At this scale: a peak at the threshold, **{page.verdict('peak')}**; a second descent below "
-    f"the first minimum, **{page.verdict('second-descent')}**; more data that hurts random "
-    f"features, **{page.verdict('more-data')}**; no loss at the peak with a tuned penalty, "
+    f"Whether there is a peak at the threshold: **{page.verdict('peak')}**; a second descent below "
+    f"the first minimum: **{page.verdict('second-descent')}**; whether more data hurts random "
+    f"features: **{page.verdict('more-data')}**; no loss at the peak with a tuned penalty: "
     f"**{page.verdict('penalty')}**.\n\nIn practice, a tuned penalty is worth "
     f"{page.says('penalty-at-peak')} at the peak's width, and {page.says('penalty-widest')} in the "
     "widest net, which has no peak to avoid. Stopped early, going from the first minimum to the "
     f"peak costs {page.says('early-peak')}; a negative cost is a gain. The price: one "
-    f"hyperparameter, and {page.record.preset['trials']} trials of it a size here. Early stopping "
-    "costs neither."
+    "hyperparameter, and a search of it at each size. Early stopping costs neither."
 )
 
 # %% [markdown]
@@ -253,7 +252,7 @@ Markdown(
 # seeds can lie at neighbors: a slightly higher peak, and a slightly lower minimum, which would make
 # the second descent look worse than it does here.
 #
-# The checklist's *healthy baseline* fails for two reasons: the sweep includes features and nets
+# The checklist's *healthy arms* fails for two reasons: the sweep includes features and nets
 # that are too small to learn, and random features see a quarter of the images that the linear model
 # sees. Compare the nets with that floor as well: without a penalty or early stopping, they first
 # have to beat a plain logistic regression on the same wrong labels.

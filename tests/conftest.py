@@ -13,8 +13,8 @@ from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 from reviewlib import papers
+from reviewlib.evidence import registration
 from reviewlib.evidence.make import make
-from reviewlib.evidence.registration import register
 from reviewlib.evidence.store import BOOK
 
 
@@ -64,13 +64,17 @@ def shelf(tmp_path, monkeypatch):
 
 @pytest.fixture
 def published(shelf, own_cache):
-    """Return what puts a study on the shelf, registered, with a record made under it."""
+    """Return what puts a study on the shelf with its record, as made under a registration.
 
-    def put(study, record):
+    The commit is not here, as in a book that is installed without its repository.
+    """
+
+    def put(study, record, **made):
         shelf(study)
-        register(study, "the first")
-        said = {"registration": 1, "commit": "unknown"}  # no repository has the shelf
-        record = replace(record, provenance=record.provenance | said)
+        if not registration.read(study.name):
+            registration.register(study, "the first")
+        under = {"registration": study.results_version, "commit": "c0ffee0"}
+        record = replace(record, provenance=record.provenance | under | made)
         BOOK.save(record)
         return record
 

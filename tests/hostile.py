@@ -86,6 +86,4 @@ def record(of, text):
     made = make(of, toy.TINY)
     said = dict(made.provenance) | dict.fromkeys(("commit", "device", "date", "source"), text)
     said["versions"] = dict.fromkeys(said["versions"], text)
-    return replace(
-        made, provenance=said, trials=made.trials.assign(edges=[[text]] * len(made.trials))
-    )
+    return replace(made, provenance=said)

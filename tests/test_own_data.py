@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 from reviewlib import cli, data, papers
 from reviewlib.book import private
 from reviewlib.data import DataError, Split, datasets
-from reviewlib.evidence import validity
 from reviewlib.evidence.record import RecordError
-from reviewlib.evidence.store import store_on
+from reviewlib.evidence.store import BOOK, store_on
 from reviewlib.page.agreement import evidence
 from reviewlib.page.chapter import open_chapter
 from reviewlib.papers.sam.study import STUDY as SAM
+from reviewlib.trial.experiment import chosen
 from reviewlib.trial.other_data import TRAINING_BATCHES, resize, shortfall
 
 
@@ -173,11 +173,32 @@ def test_a_private_book_has_its_own_folder_and_only_chapters_with_evidence(
     assert config["sphinx"]["config"] == {"language": "en", "other_data": name}
 
 
-def test_quick_on_other_data_takes_no_settings_from_the_book(toy_on_digits, monkeypatch):
-    monkeypatch.setattr(validity, "BOOK", None)  # whoever asks it fails
+def tried(store, preset):
+    """Return how many trials each run of a record has, and the settings that it chose."""
+    runs = store.load("toy", preset).runs.to_dict("records")
+    return {len(run["diverged_at"]) for run in runs}, chosen(runs)
+
+
+def test_quick_on_other_data_takes_no_settings_from_the_book(toy_on_digits, record):
+    BOOK.save(record)
     code, output = run("study", "toy", "--preset", "quick", "--data", toy_on_digits)
     assert code == 0, output
-    assert store_on(data.load(str(toy_on_digits))).load("toy", "quick").preset["name"] == "quick"
+    trials, settings = tried(store_on(data.load(str(toy_on_digits))), "quick")
+    books = chosen(record.runs.to_dict("records"))
+    first = min(seed for *_, seed in settings)
+    assert trials == {1} and any(settings[place] != books[place] for place in settings)
+    for (arm, where, _), mine in settings.items():  # one search, on the first seed
+        assert mine == settings[arm, where, first]
+
+
+@pytest.mark.slow  # runs a study twice
+def test_quick_on_other_data_takes_settings_from_laptop_records_on_these(toy_on_digits):
+    for preset in ("laptop", "quick"):
+        code, output = run("study", "toy", "--preset", preset, "--data", toy_on_digits)
+        assert code == 0, output
+    store = store_on(data.load(str(toy_on_digits)))
+    trials, settings = tried(store, "quick")
+    assert trials == {1} and settings.items() <= tried(store, "laptop")[1].items()
 
 
 @pytest.mark.parametrize(
@@ -218,8 +239,9 @@ def test_sam_runs_on_digits(tmp_path, brief_sam, own_cache):
     assert code == 0, output
     record = written(tmp_path)
     assert record["preset"]["train"] == 400 and record["preset"]["validation"] < 250
-    assert {row["arm"] for row in record["rows"]} == {"sgd", "sam"}
-    assert max(row["accuracy"] for row in record["rows"]) > 0.3
+    assert {group["arm"] for group in record["runs"]} == {"sgd", "sam"}
+    scores = [score for group in record["runs"] for score in group["scores"]]
+    assert max(max(each["accuracy"]) for each in scores) > 0.3
 
 
 @pytest.mark.slow  # trains SAM
@@ -229,4 +251,5 @@ def test_sam_runs_on_an_archive_of_cifar(tmp_path, brief_sam, archive):
     assert code == 0, output
     record = written(tmp_path)
     assert (record["data"]["name"], record["preset"]["image_size"]) == ("cifar10", 16)
-    assert len(record["rows"]) == 2 * 2 * 2  # arms, conditions, seeds
+    assert len(record["runs"]) == 2 * len(SAM.conditions_of(SAM.preset("quick")))  # by arms
+    assert {len(group["seed"]) for group in record["runs"]} == {2}

@@ -13,7 +13,6 @@ import smallbook
 from markdown_it import MarkdownIt
 
 from reviewlib.book import sphinx
-from reviewlib.evidence.store import BOOK
 from reviewlib.page.agreement import agreement, evidence
 from reviewlib.page.chapter import Chapter
 from reviewlib.papers.sam import figures as sam
@@ -116,7 +115,8 @@ def test_no_text_of_a_record_or_a_study_runs_in_a_chapter(text, shown):
     bundles = shown()
     figures = [bundle for bundle in bundles if "image/svg+xml" in bundle]
     assert len(bundles) == 22 and len(figures) == 8
-    disagrees = replace(record, rows=record.rows.assign(accuracy=0.0))
+    wrong = [{m: [0.0] * len(v) for m, v in scores.items()} for scores in record.runs["scores"]]
+    disagrees = replace(record, runs=record.runs.assign(scores=wrong))
     sentences = [
         agreement(of, disagrees, record, [{"computed": text, "from_cache": True}]),
         evidence(record, [text], text),
@@ -142,12 +142,11 @@ EXHIBITS = "```{controls}\n```\n\n```{single-seeds}\n```\n\n```{status}\n```\n"
 
 
 @pytest.mark.slow  # runs a study and builds a book for every text
-def test_none_runs_in_the_book(text, tmp_path, shelf):
+def test_none_runs_in_the_book(text, tmp_path, published):
     of = hostile.study(text)
     record = hostile.record(of, hostile.one_line(text))
     said = evidence(record, [text], text) + "\n\n" + agreement(of, record, None, [])
-    shelf(of)
-    BOOK.save(record)
+    published(of, record)
     copy = smallbook.executed(picture=("text/markdown", said))
     pages, _ = smallbook.build(tmp_path, None, {"toy": copy}, ledger=LEDGER + EXHIBITS)
     assert len(pages["ledger"]) > 5000 and "rests on the" in pages["toy"]

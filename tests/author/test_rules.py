@@ -136,7 +136,7 @@ BREAKS = [
     (notebook.names_are_declared, cell('page.difference("ours", "sdg", "clean")')),
     (notebook.names_are_declared, cell('page.two_by_two("sgd", "a", "b", "ours", "clean")')),
     (notebook.names_are_declared, cell('page.sample(condition="nois")')),
-    (notebook.names_are_declared, cell('page.record.runs("sdg", "clean")')),
+    (notebook.names_are_declared, cell('page.record.of("sdg", "clean")')),
     (notebook.names_are_declared, cell('page.says(name="claen")')),
     (notebook.names_are_declared, cell('page.verdicts["claen"].interval')),
     (notebook.names_are_declared, cell('page.difference("ours", "sgd", "nll")')),
@@ -263,7 +263,7 @@ def test_a_committed_output_is_named(trace, draft):
 
 PAIRED = """from reviewlib.evidence import contrasts, stats
 
-rows = page.record.runs("sgd", "clean")["accuracy"]
+rows = page.record.of("sgd", "clean")["accuracy"]
 stats.t_interval(contrasts.by_seed(rows, page.study.claims[0].contrast, "accuracy"))
 rows - rows.mean()"""
 NO_FALSE_ALARMS = [

@@ -10,7 +10,7 @@ from reviewlib.evidence import verdicts
 
 
 def test_single_seeds_are_counted_by_what_each_alone_would_say(record):
-    (out,) = verdicts.judge_all(toy.study(), record.rows)
+    (out,) = verdicts.judge_all(toy.study(), record)
     values = pd.Series([0.02, 0.01, 0.005, -0.01, -0.03], index=range(5))
     drawn = single_seeds({"it": replace(out, values=values)})
     assert drawn.table.to_dict("records") == [
@@ -27,7 +27,7 @@ def test_single_seeds_are_counted_by_what_each_alone_would_say(record):
 
 
 def test_a_long_claim_does_not_shrink_the_axes(record):
-    (out,) = verdicts.judge_all(toy.study(), record.rows)
+    (out,) = verdicts.judge_all(toy.study(), record)
     fig = single_seeds({"a claim of many words " * 9: out}).fig
     fig.canvas.draw()
     assert fig.axes[0].get_position().width > 0.9

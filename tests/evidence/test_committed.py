@@ -182,12 +182,20 @@ def test_what_is_no_evidence_needs_no_registration(commit, record):
     assert stated(toy.study(), "quick", []) == "unregistered"
 
 
-@pytest.mark.parametrize("what", ["--help", "HEAD; ls", "c0ffee0c0ffe", "unknown", ""])
-def test_what_is_no_commit_here_is_not_asked_for_more(commit, what):
+@pytest.mark.parametrize("what", ["HEAD", "a_branch", "HEAD~0", "--help", "unknown", ""])
+def test_what_names_no_commit_of_its_own_is_no_proof(commit, record, what):
     register(toy.study(), "the first")
     commit()
-    assert committed.committed(toy.study(), what, read("toy")[0]) is None
+    commit.do("branch", "a_branch")
     assert "made at a commit without" in unregistered(toy.study(), "laptop", [what])[0]
+    assert "made at a commit without" in refused(made(record, 1, what), toy.study())[0]
+
+
+def test_a_commit_that_is_not_here_is_no_proof_for_new_runs(commit, record):
+    register(toy.study(), "the first")
+    commit()
+    assert committed.committed(toy.study(), "c0ffee0c0ffe", read("toy")[0]) is None
+    assert "(c0ffee0c0ffe)" in unregistered(toy.study(), "laptop", ["c0ffee0c0ffe"])[0]
 
 
 def test_an_uncommitted_registration_makes_the_source_tree_edited(commit, monkeypatch):

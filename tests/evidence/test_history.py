@@ -91,6 +91,10 @@ def test_an_exploratory_claim_that_becomes_primary_gets_its_first_entry(shelf):
     assert changed([ROW, EXPLORED | {"verdict": "supported"}, OUT]) == [("explored", "supported")]
 
 
+def test_older_records_that_await_new_ones_change_nothing(shelf):
+    assert changed([row | {"verdict": None, "state": "awaiting"} for row in ROWS]) == []
+
+
 def test_without_valid_records_nothing_has_changed(shelf):
     stale = {"stale": True} | dict.fromkeys(
         ("verdict", "preset", "results_version", "mean", "lo", "hi")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import toy
 
-from reviewlib.evidence import ledger, verdicts
+from reviewlib.evidence import ledger, validity, verdicts
 from reviewlib.evidence.store import Store
 
 MADE = ("date", "commit", "device", "versions", "cpu_seconds")
@@ -71,3 +71,32 @@ def test_the_ledger_has_the_claims_of_every_paper(published, record):
     published(toy.study(), record)
     (entry,) = ledger.ledger()
     assert (entry["paper"], entry["claim"], entry["stale"]) == ("toy", "better", False)
+
+
+def test_a_study_that_awaits_records_shows_older_ones_and_says_why(store, record):
+    of = study(awaiting="its nets are small", results_version=2)
+    gain, far = ledger.entries(of, store)
+    mean = ledger.entries(study(), store)[0]["mean"]
+    assert (gain["verdict"], gain["state"], gain["stale"], gain["mean"]) == (
+        None,
+        "awaiting",
+        False,
+        mean,
+    )
+    assert far["verdict"] == "out of scope" and "its nets are small" in gain["reason"]
+    laptop, gpu = ledger.record_status(of, store)
+    assert (laptop["state"], laptop["why"]) == ("awaiting", "its nets are small")
+    assert gpu["state"] == "missing" and laptop["commit"] == record.provenance["commit"]
+
+
+def test_a_study_that_awaits_records_and_has_none_says_so(tmp_path):
+    gain = ledger.entries(study(awaiting="its nets are small"), Store(tmp_path))[0]
+    assert gain["stale"] and gain["state"] == "stale" and "there are no records" in gain["reason"]
+
+
+def test_records_on_own_data_do_not_await(record, tmp_path):
+    own = Store(tmp_path, "my pets")
+    own.save(record)
+    of = study(awaiting="its nets are small")
+    assert validity.best(of, own)[1] == []
+    assert ledger.entries(of, own)[0]["verdict"] is None

@@ -250,24 +250,24 @@ def test_the_command_registers_and_says_what_to_commit(shelf):
     assert command("register", "nobody", "why").exit_code == 1
 
 
-def test_every_version_is_told_with_what_it_said_and_none_can_hide(shelf, record):
-    shelf(toy.study())
-    BOOK.save(record)
-    old = ledger.entries(toy.study(), BOOK)[0] | {"verdict": "contradicted"}
-    history.append("toy", [finding(old)], "2026-01-01", "c0", "before there were registrations")
-    register(toy.study(), "the first", ["+1 point"])
-    said = {"verdict": "inconclusive", "registration": 1}
-    history.append("toy", [finding(old | said)], "2026-01-02", "c1", "the first")
-    register(toy.study(results_version=2), "the first did not please")
+def test_every_version_is_told_with_what_it_said_and_none_can_hide(shelf, published, record):
+    published(toy.study(), record)
+    row = ledger.entries(toy.study(), BOOK)[0]
+    old = row | {"registration": None, "verdict": "contradicted"}
+    before = [finding(old), finding(old | {"claim": "older"})]
+    history.append("toy", before, "2026-01-01", "c0", "before there were registrations")
+    history.append("toy", [finding(row)], "2026-01-02", "c1", "the first")
+    register(toy.study(results_version=2), "the first did not please", ["no gain"])
     first, second = ledger.story(toy.study())
-    assert (first["version"], first["why"], first["pilots"]) == (1, "the first", ["+1 point"])
-    assert first["verdicts"] == {"better": "inconclusive"} and second["verdicts"] == {}
+    assert (first["version"], first["why"], first["pilots"]) == (1, "the first", [])
+    assert (second["pilots"], second["verdicts"]) == (["no gain"], {})
+    assert first["verdicts"] == {"better": row["verdict"]} and row["verdict"] != "contradicted"
     shelf(toy.study(results_version=2))
     (row,) = json.loads(command("verdicts", "--json").stdout)
     assert row["versions"] == [first, second] and row["versions_before"] == 1
     lines = " ".join(command("verdicts").stdout.split())
-    assert "the first; seen before: +1 point. It said: better: inconclusive" in lines
-    assert "the first did not please. It said: nothing on record" in lines
+    assert f"the first. It said: better: {first['verdicts']['better']}" in lines
+    assert "did not please; seen before: no gain. It said: nothing on record" in lines
 
 
 def finding(row):
@@ -276,22 +276,25 @@ def finding(row):
     return {name: row[name] for name in names}
 
 
-def test_the_ledger_names_the_registration_and_the_history_keeps_it(shelf, record):
-    shelf(toy.study())
-    assert ledger.entries(toy.study(), BOOK)[0]["registration"] is None
-    made = record.provenance | {"registration": 1}
-    BOOK.save(replace(record, provenance=made))
+def test_the_ledger_names_the_registration_and_the_history_keeps_it(published, record):
+    published(toy.study(), record)
     rows = ledger.entries(toy.study(), BOOK)
     assert rows[0]["registration"] == 1 and rows[0]["versions_before"] == 0
     before = [row | {"registration": None} for row in rows]
     history.append("toy", history.changes([], before), "2026-01-01", "c0", "unregistered")
     old = history.path_of("toy").read_text().splitlines()[1]
+    assert '"registration"' not in old  # as the entries from before there were any
     changed = history.changes(history.read("toy"), rows)  # the same verdict, now registered
     history.append("toy", changed, "2026-01-02", "c1", "registered")
     assert [entry.registration for entry in history.read("toy")] == [None, 1]
     assert history.path_of("toy").read_text().splitlines()[1] == f"{old},"
-    BOOK.save(replace(record, provenance=made | {"registration": "unregistered"}))
-    assert ledger.entries(toy.study(), BOOK)[0]["registration"] is None
+
+
+def test_unregistered_records_have_no_registration_and_no_verdict(published, record):
+    published(toy.study(), record, registration="unregistered")
+    (row,) = ledger.entries(toy.study(), BOOK)
+    assert row["registration"] is None and row["verdict"] is None
+    assert "made under no registration" in row["reason"]
 
 
 def test_damaged_registrations_do_not_hide_the_ledger(shelf, record):

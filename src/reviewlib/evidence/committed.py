@@ -53,7 +53,8 @@ def unregistered(study: Study, preset: str, commits: Iterable[str] = ()) -> list
     if lost := rewritten(study.name):
         return [f"{file} lost entries that it had at {', '.join(lost)}; restore them"]
     entry = read(study.name)[-1]
-    early = [each for each in ("HEAD", *commits) if not committed(study, each, entry)]
+    head = git(papers.folder_of(study.name), "rev-parse", "HEAD") or "unknown"
+    early = [each for each in (head, *commits) if not committed(study, each, entry)]
     return [_too_early(entry, early)] if early else []
 
 
@@ -99,11 +100,12 @@ def committed(study: Study, commit: str, entry: Entry) -> bool | None:
 
     Args:
         study: the study.
-        commit: as provenance has it, perhaps with the "+" of edited code; or "HEAD".
+        commit: as provenance has it, perhaps with the "+" of edited code; anything else, such as
+            "unknown" or a branch, had none.
         entry: the entry as it is today.
     """
-    if not re.fullmatch(r"HEAD|[0-9a-f]{7,40}\+?", commit):
-        return None
+    if not re.fullmatch(r"[0-9a-f]{7,40}\+?", commit):
+        return False
     found = _at(study.name, commit.rstrip("+"))
     return None if found is None else entry in found
 

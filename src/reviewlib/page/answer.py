@@ -54,6 +54,8 @@ def opening(page: Chapter) -> str:
     except RecordError:
         return box(no_answer(page.study, why_missing(page.study, page.store)))
     found = answer(page.study, outs, page.record)
+    if page.awaits:
+        found = no_answer(page.study, page.awaits[0].lower() + page.awaits[1:])
     if not found.facts:
         return box(found)
     return box(found) + forest({"": primaries(outs)}) + stamp_line(page.stamp)

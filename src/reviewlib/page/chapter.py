@@ -23,7 +23,7 @@ from reviewlib.page.agreement import agreement, evidence
 from reviewlib.page.answer import opening
 from reviewlib.page.chosen import chosen
 from reviewlib.page.drawing import Drawn, show
-from reviewlib.page.markup import escaped, folded, source, stamped
+from reviewlib.page.markup import folded, source, stamped
 from reviewlib.page.missing import needs_evidence, nothing_yet
 from reviewlib.page.quotes import Sentences
 from reviewlib.train import device as devices
@@ -98,12 +98,10 @@ class Chapter(Sentences):
     def answer(self) -> None:
         """Display the answer box, and below it the forest plot of the primary claims.
 
-        Without a valid record, the box says why there is no answer. A chapter that awaits new
-        records says so.
+        Without a valid record, and where the chapter awaits new ones, the box says why there is no
+        answer.
         """
         display(HTML(opening(self)))
-        if self.awaits:
-            display(Markdown(f"**{escaped(self.awaits)}.**"))
 
     def claims(self) -> None:
         """Display the claim card: each claim, its source and its test."""

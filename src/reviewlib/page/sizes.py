@@ -49,7 +49,7 @@ def _first_protocol(sizes: Mapping[str, int]) -> dict[str, str]:
 
 def _pools_and_search(study: Study, record: Record) -> dict[str, str]:
     """Return where images come from and what one run is."""
-    name, pools = record.data["name"], ("training", "validation", "test")
+    name, pools = record.preset["data"], ("training", "validation", "test")
     there = data.pool_sizes(name)
     parts = ", ".join(f"{size:,} {pool}" for size, pool in zip(there, pools, strict=True))
 

@@ -6,20 +6,17 @@ import pytest
 import smallbook
 import toy
 
-from reviewlib.evidence.store import BOOK
 from reviewlib.page.markup import badge
 
 FOREST = "# Answers\n\n```{forest}\n```\n"
 
 
 @pytest.fixture
-def front(tmp_path, shelf, own_cache):
+def front(tmp_path, shelf, published):
     """Build a book of one study and its records, if any; return its front page."""
 
     def built(study, record=None):
-        shelf(study)
-        if record:
-            BOOK.save(record)
+        published(study, record) if record else shelf(study)
         copies = {"toy": smallbook.executed()}
         pages, warnings = smallbook.build(tmp_path, None, copies, top=FOREST)
         assert warnings == ""

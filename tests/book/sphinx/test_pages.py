@@ -18,7 +18,6 @@ from reviewlib.book.sphinx import cards, ledger
 from reviewlib.book.sphinx.status import VerdictHistory, last_execution, side_by_side
 from reviewlib.evidence import history, verdicts
 from reviewlib.evidence.make import make
-from reviewlib.evidence.store import BOOK
 from reviewlib.page.markup import markup
 
 HOSTILE = '<script>alert(1)</script> **bold** `code` {cite}`x` & "quoted"'
@@ -94,9 +93,8 @@ def test_a_ledger_that_cannot_be_computed_warns_and_leaves_the_pages(tmp_path, s
     assert "A chapter" in pages["index"]
 
 
-def test_the_ledger_is_of_the_papers_records(tmp_path, shelf, record, own_cache):
-    shelf(toy.study())
-    BOOK.save(record)
+def test_the_ledger_is_of_the_papers_records(tmp_path, published, record, own_cache):
+    published(toy.study(), record)
     pages, warnings = smallbook.build(tmp_path, None, {"toy": smallbook.executed()})
     assert warnings == ""
     (row,) = json.loads((tmp_path / "out" / "_static" / "verdicts.json").read_text())
@@ -129,15 +127,14 @@ def test_the_card_shows_the_tagged_picture_else_the_first(tmp_path):
 EXHIBITS = "# Exhibits\n\n```{controls}\n```\n\n```{single-seeds}\n```\n"
 
 
-def test_controls_and_single_seeds_come_from_the_records(tmp_path, shelf, own_cache):
+def test_controls_and_single_seeds_come_from_the_records(tmp_path, published, own_cache):
     of = toy.study(**toy.CONTROLLED | {"title": HOSTILE + ": a study"})
-    shelf(of)
     record = make(of, toy.TINY)
-    BOOK.save(record)
+    published(of, record)
     pages, warnings = smallbook.build(tmp_path, [], {"a": smallbook.executed()}, top=EXHIBITS)
     assert warnings == ""
     page = pages["index"]
-    outs = verdicts.judge_controls(of, record.rows)
+    outs = verdicts.judge_controls(of, record)
     assert len(outs) == 2
     for out in outs:
         assert out.claim.statement in page and f"<td>{out.verdict}</td>" in page
@@ -159,7 +156,6 @@ STALE = {"preset": HOSTILE, "state": "stale", "why": HOSTILE}
 STALE |= dict.fromkeys(("date", "commit", "device", "versions", "cpu_seconds"))
 MADE = {
     "date": "2026-01-02",
-    "commit": HOSTILE,
     "device": HOSTILE,
     "versions": {"python": "3.11.7", "torch": HOSTILE, "joblib": "0"},
     "cpu_seconds": 1234.5,
@@ -170,12 +166,11 @@ ENTRY = history.Entry(
 
 
 @pytest.fixture
-def status(tmp_path, shelf, record, own_cache):
+def status(tmp_path, published, record, own_cache):
     """Build a page on the toy study, with a record of it; return the page and the warnings."""
 
     def page(entries=(), times="{}", copy=None):
-        shelf(toy.study(title=HOSTILE + ": a study"))
-        BOOK.save(replace(record, provenance=record.provenance | MADE))
+        published(toy.study(title=HOSTILE + ": a study"), record, **MADE)
         written = entries if isinstance(entries, str) else json.dumps(list(map(asdict, entries)))
         (papers.folder_of("toy") / "records" / "history.json").write_text(written)
         (tmp_path / "_executed").mkdir()

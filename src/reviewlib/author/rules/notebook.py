@@ -27,7 +27,7 @@ MOST_CELLS, MOST_LINES, LONGEST_DEFINITION = 13, 15, 10
 # What takes names of claims, and what takes names of arms and conditions: methods and mappings of
 # a page. Other libraries have methods called `sample` and `runs`.
 TAKE_CLAIMS = {"says", "verdict", "notices", "compare", "contrasts", "verdicts", "control_verdicts"}
-TAKE_ARMS = {"difference", "two_by_two", "show_curves", "page.sample", "page.record.runs"}
+TAKE_ARMS = {"difference", "two_by_two", "show_curves", "page.sample", "page.record.of"}
 TAKEN_AS = {"name", "arm", "other", "condition", "neither", "first", "second", "both"}
 MOST_NAMES = {"difference": 3}  # a metric follows
 

@@ -6,10 +6,12 @@ import pandas as pd
 
 from reviewlib.page.chapter import Chapter
 from reviewlib.page.curves import swept
+from reviewlib.page.missing import needs_evidence
 from reviewlib.papers.double_descent.arms import BEST, PEAK, PRUNED_WIDTH, WIDEST, at, over
 from reviewlib.papers.double_descent.method import threshold
 
 
+@needs_evidence
 def show_nets(page: Chapter) -> None:
     """Display the nets' errors over their width, and the measured threshold."""
     wide = over("width", noise="noisy")
@@ -32,6 +34,7 @@ def show_nets(page: Chapter) -> None:
     )
 
 
+@needs_evidence
 def show_features(page: Chapter) -> None:
     """Display random features' errors over their number, and where their rank reaches n."""
     lines = {
@@ -53,6 +56,7 @@ def show_features(page: Chapter) -> None:
     )
 
 
+@needs_evidence
 def show_samples(page: Chapter) -> None:
     """Display the errors of a fixed number of random features over the number of samples."""
     conditions = (*over("samples"), at("features", 1.0))
@@ -68,6 +72,7 @@ def show_samples(page: Chapter) -> None:
     )
 
 
+@needs_evidence
 def show_other_conditions(page: Chapter) -> None:
     """Display the nets' errors over their width with another optimizer, schedule, and labels."""
     noisy, clean = over("width", noise="noisy"), over("width", noise="clean")
@@ -80,6 +85,7 @@ def show_other_conditions(page: Chapter) -> None:
     page.show_over(lines, "width", "test error, %", caption=caption)
 
 
+@needs_evidence
 def show_training(page: Chapter) -> None:
     """Display the validation errors of three nets during training."""
     page.show_over(
@@ -93,6 +99,7 @@ def show_training(page: Chapter) -> None:
     )
 
 
+@needs_evidence
 def show_shortened(page: Chapter) -> None:
     """Display the widest net's errors over the fraction of the steps it is trained for."""
     page.show_over(
@@ -103,6 +110,7 @@ def show_shortened(page: Chapter) -> None:
     )
 
 
+@needs_evidence
 def show_pruned(page: Chapter) -> None:
     """Display a pruned net's errors over its density."""
     page.show_over(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from reviewlib.page.chapter import Chapter
 from reviewlib.page.curves import swept
+from reviewlib.page.missing import needs_evidence
 from reviewlib.papers.lottery_tickets.arms import DENSER, MAIN, SPARSER
 
 LEVELS = (MAIN, DENSER, SPARSER)
@@ -22,6 +23,7 @@ def connections(masks: Mapping[str, Tensor]) -> np.ndarray:
     return (first / first.mean()).view(side, side).numpy()
 
 
+@needs_evidence
 def show_sparsity(page: Chapter) -> None:
     """Display test accuracy over the density of the hidden layers; the dense net is a flat line."""
 

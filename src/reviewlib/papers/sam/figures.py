@@ -13,6 +13,7 @@ from matplotlib.ticker import LogFormatter
 from reviewlib.evidence.units import MINUS
 from reviewlib.page.chapter import Chapter
 from reviewlib.page.drawing import BLUE, GREEN, GRID, INK, MUTED, ORANGE, STYLE, Drawn, panels, show
+from reviewlib.page.missing import needs_evidence
 
 
 @plt.rc_context(STYLE)
@@ -63,6 +64,7 @@ def contours(
     )
 
 
+@needs_evidence
 def show_sharpness(page: Chapter, condition: str) -> Markdown:
     """Display test error against sharpness in a condition; return text on their correlation."""
     rows = page.record.rows[page.record.rows["condition"] == condition].dropna(
