@@ -101,8 +101,10 @@ def test_no_text_of_a_record_or_a_study_runs_in_a_chapter(text, shown):
     clean, noise = (condition.name for condition in of.conditions)
     first, second, *_ = (arm.name for arm in of.arms)
     claim = of.claims[0].name
+    page.answer()
     page.claims()
     page.experiment()
+    page.show_search(claim)
     page.closing()
     page.compare(claim)
     page.show_finals()
@@ -114,7 +116,7 @@ def test_no_text_of_a_record_or_a_study_runs_in_a_chapter(text, shown):
     ranks = sam.show_sharpness(page, clean)
     bundles = shown()
     figures = [bundle for bundle in bundles if "image/svg+xml" in bundle]
-    assert len(bundles) == 22 and len(figures) == 8
+    assert len(bundles) == 23 and len(figures) == 9
     wrong = [{m: [0.0] * len(v) for m, v in scores.items()} for scores in record.runs["scores"]]
     disagrees = replace(record, runs=record.runs.assign(scores=wrong))
     sentences = [
