@@ -62,7 +62,7 @@ class Scatter:
 def scatters(study: Study, record: Record) -> list[Scatter]:
     """Return what every search of a record chose; arms with one trial have none."""
     runs = record.best.assign(trials=record.runs["diverged_at"].map(len))
-    own = [arm for arm in study.arms if arm.search and not arm.parent]
+    own = [arm for arm in study.arms if arm.search]  # an ablation searches nothing
     return [
         Scatter(each, arm, condition, [of[each.name] for of in mine["settings"]], trials)
         for each in study.hyperparameters
