@@ -23,8 +23,9 @@ from sphinx.util.fileutil import copy_asset
 
 from reviewlib.book.sphinx.answers import Forest
 from reviewlib.book.sphinx.cards import ReviewCards, executed_copy
+from reviewlib.book.sphinx.first_protocol import FirstProtocol
 from reviewlib.book.sphinx.ledger import VerdictLedger, ledger_rows
-from reviewlib.book.sphinx.protocol import Controls, SingleSeeds
+from reviewlib.book.sphinx.protocol import Calibration, Controls, SingleSeeds
 from reviewlib.book.sphinx.scale_out import Scaling
 from reviewlib.book.sphinx.status import Status, VerdictHistory
 
@@ -144,7 +145,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("review-cards", ReviewCards)
     app.add_directive("forest", Forest)
     app.add_directive("verdict-ledger", VerdictLedger)
+    app.add_directive("calibration", Calibration)
     app.add_directive("controls", Controls)
+    app.add_directive("first-protocol", FirstProtocol)
     app.add_directive("single-seeds", SingleSeeds)
     app.add_directive("scaling", Scaling)
     app.add_directive("status", Status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -14,6 +14,11 @@ from sphinx.util.docutils import SphinxDirective
 
 from reviewlib.book.sphinx.elements import chapter_link, line, pill, row_of
 from reviewlib.evidence import units
+
+if TYPE_CHECKING:
+    from reviewlib.evidence.history import Entry
+    from reviewlib.evidence.stats import Interval
+    from reviewlib.trial.claims import Claim
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +96,16 @@ def measured(row: dict[str, Any]) -> tuple[str, str]:
         return mean, ""
     lo, hi = (units.effect(row[end], *of) for end in ("lo", "hi"))
     return mean, f"[{lo}, {hi}]"
+
+
+def effect(claim: Claim | None, found: Entry | Interval | None) -> str:
+    """Return a claim's mean, interval and number of seeds in its unit; a dash without them."""
+    if claim is None or found is None or found.mean is None:
+        return "–"
+    names = ("mean", "lo", "hi")
+    row = {"metric": claim.metric, "scale": claim.scale}
+    mean, interval = measured(row | {name: getattr(found, name) for name in names})
+    return f"{mean} {interval}, n = {found.n}"
 
 
 def how_tested(row: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A table and a figure of the protocol page: controls, and what single seeds would have said."""
+"""Controls, their calibration, and what single seeds would have said."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator
 from sphinx.util.docutils import SphinxDirective
 
 from reviewlib.book.sphinx.elements import evidence, heading, raw, stamp
-from reviewlib.evidence import units, verdicts
+from reviewlib.evidence import controls, units, verdicts
 from reviewlib.evidence.verdicts import Verdict
 from reviewlib.page import tables
 from reviewlib.page.drawing import BLUE, GREEN, INK, MUTED, ORANGE, STYLE, Drawn, block, panels
@@ -39,6 +39,20 @@ class Controls(SphinxDirective):
         return found or [nodes.paragraph("", "No study has controls in valid records yet.")]
 
 
+class Calibration(SphinxDirective):
+    """How many A/A intervals exclude zero over the whole book, and how many should."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return one paragraph."""
+        self.env.note_reread()
+        outs = [
+            out
+            for study, record in evidence(self.env.app)
+            for out in verdicts.judge_controls(study, record)
+        ]
+        return [nodes.paragraph("", calibrated(verdicts.calibration(outs)))]
+
+
 class SingleSeeds(SphinxDirective):
     """What each seed alone would say about the primary claims, next to all seeds together."""
 
@@ -56,6 +70,17 @@ class SingleSeeds(SphinxDirective):
             return [nodes.paragraph("", "No study has valid records yet.")]
         _, page = block(single_seeds(outs), f"{'. '.join(stamps)}")
         return [raw(page)]
+
+
+def calibrated(found: controls.Calibration) -> str:
+    """Return in words how well our own intervals are calibrated."""
+    if not found.total:
+        return "No study has an A/A control in valid records yet."
+    return (
+        f"Baselines compared with themselves, over the whole book: {found.excluding} of "
+        f"{found.total} intervals at 95% exclude zero. Chance alone gives {found.expected:.2g} on "
+        "average."
+    )
 
 
 @plt.rc_context(STYLE)

@@ -13,14 +13,13 @@ from sphinx.util.docutils import SphinxDirective
 from reviewlib.book import execute
 from reviewlib.book.sphinx.cards import executed_copy
 from reviewlib.book.sphinx.elements import heading, raw, studies
-from reviewlib.book.sphinx.ledger import measured
+from reviewlib.book.sphinx.ledger import effect
 from reviewlib.evidence import history
 from reviewlib.evidence.ledger import record_status
 from reviewlib.page.markup import markup
 
 if TYPE_CHECKING:
     from reviewlib.evidence.history import Entry
-    from reviewlib.trial.claims import Claim
     from reviewlib.trial.study import Study
 
     Event = list[tuple[Entry | None, Entry]]
@@ -117,18 +116,10 @@ def turns(study: Study, event: Event) -> pd.DataFrame:
             "claim": claims[now.claim].statement if now.claim in claims else now.claim,
             "from": (before.verdict or "no verdict") if before else "–",
             "to": now.verdict or "no verdict",
-            "measured": _effect(now, claims.get(now.claim)),
+            "measured": effect(claims.get(now.claim), now),
         }
         for before, now in event
     )
-
-
-def _effect(entry: Entry, claim: Claim | None) -> str:
-    """Return an entry's effect and interval, in the unit of its claim."""
-    if entry.mean is None or claim is None:
-        return "–"
-    mean, interval = measured(vars(entry) | {"metric": claim.metric, "scale": claim.scale})
-    return f"{mean} {interval}, n = {entry.n}"
 
 
 def duration(seconds: float) -> str:
