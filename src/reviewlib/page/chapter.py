@@ -26,6 +26,7 @@ from reviewlib.page.drawing import Drawn, show
 from reviewlib.page.markup import folded, source, stamped
 from reviewlib.page.missing import needs_evidence, nothing_yet
 from reviewlib.page.quotes import Sentences
+from reviewlib.page.versions import versions
 from reviewlib.train import device as devices
 from reviewlib.trial.arms import found
 from reviewlib.trial.inputs import Sample
@@ -126,6 +127,8 @@ class Chapter(Sentences):
         )
         if drawn := chosen(self.study, self.record):
             show(drawn, self.stamp)
+        if self.store == BOOK and len(listed := versions(self.study)):
+            display(HTML(folded("What was registered, and what had been seen before", listed)))
 
     @needs_evidence
     def show_search(self, *names: str) -> None:
