@@ -221,7 +221,8 @@ def _set(version: int) -> str:
 
 def _anew(study: Study, version: int) -> str:
     """Return what to do for a new registration."""
-    return f'{_set(version)}, run `reviewlib register {study.name} "why"` and commit'
+    first = "" if study.results_version == version else f"{_set(version)}, "
+    return f'{first}run `reviewlib register {study.name} "why"` and commit'
 
 
 def _after_a_merge(study: str) -> str:
