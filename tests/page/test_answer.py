@@ -199,7 +199,10 @@ def test_the_plot_is_a_table_whose_text_says_all_of_it():
     tags = Page(text).tags
     assert "<script" not in text and text.count("<tbody") == 2
     assert '<th scope="rowgroup" role="rowheader" colspan="4"><a>One</a></th>' in text
-    assert "+2.00 points, +1.00 to +3.00" in text and "98.8% interval" in text
+    assert (
+        "<span>+2.00 points,</span> <span>+1.00 to +3.00</span>" in text
+        and "98.8% interval" in text
+    )
     assert "Primary claims: 1 supported, 1 inconclusive." in text
     assert "verdict-inconclusive" in text and "logarithmic beyond 2 margins" in text
     assert all(given.get("aria-hidden") == "true" for tag, given in tags if tag == "svg")

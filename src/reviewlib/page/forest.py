@@ -86,9 +86,11 @@ def _group(axis: Axis, heading: str, outs: Sequence[Verdict]) -> str:
     first = f'<th scope="rowgroup" role="rowheader" colspan="4">{heading}</th>'
     rows = ROW.format(' class="forest-group"', first) if heading else ""
     for out in outs:
+        mean, ends = effect_text(out).split(", ")
         cells = (
             f'<td role="cell" class="forest-plot">{axis.interval(out)}</td>'
-            f'<td role="cell">{effect_text(out)}</td><td role="cell">{badge(out.verdict)}</td>'
+            f'<td role="cell" class="forest-effect"><span>{mean},</span> <span>{ends}</span></td>'
+            f'<td role="cell">{badge(out.verdict)}</td>'
         )
         name = f'<th scope="row" role="rowheader">{html.escape(out.claim.statement)}</th>'
         rows += ROW.format("", name + cells)
