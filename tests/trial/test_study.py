@@ -70,6 +70,10 @@ UNFAIR = {
     "arm child takes its settings from its parent 'sam', which must be an arm of toy; it has sgd": {
         "arms": (*ARMS, replace(CHILD, parent="sam"))
     },
+    "primary claim better compares child, which has no search of its own": {
+        "arms": (*ARMS, CHILD),
+        "claims": (replace(CLAIM, contrast=(CHILD - SLOW) @ CLEAN),),
+    },
     r"arm grandchild .* parent 'child', which must have a search of its own": {
         "arms": (*ARMS, CHILD, replace(CHILD, name="grandchild", parent="child"))
     },

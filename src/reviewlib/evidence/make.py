@@ -139,6 +139,8 @@ def _joined(
             parts = {*made[key].split(separator), *fresh.provenance[key].split(separator)}
             made[key] = separator.join(sorted(parts))
         made |= {key: fresh.provenance[key] for key in ("source", "versions", "last_run", "date")}
+        if fresh.provenance.get("registration") != made.get("registration"):
+            made["registration"] = committed.UNREGISTERED
     made["cpu_seconds"] = round(float(runs["seconds"].sum()), 1)
     return replace(
         stored,

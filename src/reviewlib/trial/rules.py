@@ -95,6 +95,13 @@ def _require_equal_tuning(study: Study) -> None:
 def _require_parents(study: Study) -> None:
     """Raise ValueError for an arm that cannot take its settings from its parent."""
     arms = {arm.name: arm for arm in study.arms}
+    for claim in study.primary:
+        children = {name for _, name, _ in claim.contrast if name in arms and arms[name].parent}
+        if named := sorted(children):
+            raise ValueError(
+                f"primary claim {claim.name} compares {', '.join(named)}, which has no search of "
+                "its own: give it one instead of a parent, or make the claim exploratory"
+            )
     for arm in (arm for arm in study.arms if arm.parent):
         needs = f"arm {arm.name} takes its settings from its parent {arm.parent!r}, which must "
         if arm.parent not in arms:
