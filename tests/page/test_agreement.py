@@ -70,6 +70,12 @@ def test_the_page_says_what_it_rests_on_and_why_not_on_more(record):
     assert "**Note:** gpu records are stale: the sizes." in text and "Other data" not in text
 
 
+def test_the_page_says_under_which_registration_its_records_were_made(record):
+    registered = replace(record, provenance=record.provenance | {"registration": 2})
+    assert "under registration 2." in evidence(registered, [])
+    assert "under no registration." in evidence(record, [])
+
+
 def test_a_page_on_other_data_says_so_first(record):
     text = evidence(replace(record, data={"name": "my_pets"}), [], "my_pets")
     assert text.startswith(r"**Other data than the book's:** my\_pets.")

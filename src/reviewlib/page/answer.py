@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from reviewlib import papers
@@ -16,6 +17,7 @@ from reviewlib.page.forest import forest
 from reviewlib.page.markup import stamp_line
 from reviewlib.page.missing import why_missing
 from reviewlib.page.sentence import case, sentence
+from reviewlib.page.sizes import by_condition
 from reviewlib.trial.study import Study
 
 if TYPE_CHECKING:
@@ -143,10 +145,12 @@ def _scope(study: Study, primary: Sequence[Verdict], record: Record) -> str:
     """Return what the answer holds for, and how many claims of the paper were not tested."""
     sizes, interval = record.preset, primary[0].interval
     size = sizes["image_size"]
+    images, seeds = (by_condition(study, record, itemgetter(of)) for of in ("train", "seeds"))
     untested = sum(claim.kind == "out of scope" for claim in study.claims)
     text = (
-        f"on {record.data['name']} at {size} × {size} pixels, {sizes['train']:,} training images, "
-        f"{interval.n} paired seeds, {units.percent(interval.level)} intervals; "
+        f"on {record.data['name']} at {size} × {size} pixels, {images} training images, {seeds} "
+        "paired seeds, "
+        f"{units.percent(interval.level)} intervals; "
         "other data, nets and schedules may differ"
     )
     claims = "claim of the paper is" if untested == 1 else "claims of the paper are"

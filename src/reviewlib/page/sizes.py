@@ -25,7 +25,7 @@ def protocol(study: Study, record: Record, *, first: bool = False) -> pd.DataFra
     noise = ", with the same label noise" if any(c.label_noise for c in study.conditions) else ""
 
     def each(size: str) -> str:
-        return _by_condition(study, record, lambda here: here[size])
+        return by_condition(study, record, lambda here: here[size])
 
     rows = {
         "data": f"{record.data['name']}, SHA-256 {record.data['checksum'][:12]}…",
@@ -54,12 +54,12 @@ def _pools_and_search(study: Study, record: Record) -> dict[str, str]:
     parts = ", ".join(f"{size:,} {pool}" for size, pool in zip(there, pools, strict=True))
 
     def shared(size: str, pool: int) -> str:
-        return _by_condition(
+        return by_condition(
             study, record, lambda here: units.percent(data.overlap(here[size], pool))
         )
 
     def each(of: Callable[[Mapping[str, int]], object]) -> str:
-        return _by_condition(study, record, of)
+        return by_condition(study, record, of)
 
     return {
         "pools": f"{parts} images; none is in two of them",
@@ -73,7 +73,7 @@ def _pools_and_search(study: Study, record: Record) -> dict[str, str]:
     }
 
 
-def _by_condition(study: Study, record: Record, of: Callable[[Mapping[str, int]], object]) -> str:
+def by_condition(study: Study, record: Record, of: Callable[[Mapping[str, int]], object]) -> str:
     """Return a size that conditions may differ in: "2,000", "2,000 (4,000: small net)"."""
     found: dict[str, list[str]] = {}
     for condition in dict.fromkeys(record.rows["condition"]):
