@@ -90,3 +90,31 @@ def test_cnn_is_two_strided_convolutions_and_a_hidden_layer_on_normalized_pixels
         x = full[:, :, ::2, ::2].clamp(min=0)
     hidden = (x.flatten(1) @ inner.T + b3).clamp(min=0)
     torch.testing.assert_close(net(data.pixels()), hidden @ outer.T + b4)
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 14, 14), (6, 3, 9, 4), (6, 2, 1, 1)])
+@pytest.mark.parametrize(("classes", "channels"), [(10, 8), (3, 2)])
+def test_batchnorm_cnn_maps_images_of_any_shape_to_logits(shape, classes, channels):
+    data = split(*shape)
+    net = models.batchnorm_cnn(data, classes, channels)
+    wide, pixels = 2 * channels, -(-shape[2] // 4) * -(-shape[3] // 4)
+    assert net(data.pixels()).shape == (6, classes)
+    assert [tuple(p.shape) for p in net.parameters()] == [
+        *((channels, shape[1], 3, 3), (channels,), (channels,)),
+        *((wide, channels, 3, 3), (wide,), (wide,)),
+        *((wide, wide, 3, 3), (wide,), (wide,)),
+        *((classes, wide * pixels), (classes,)),
+    ]
+
+
+def test_batchnorm_cnn_normalizes_between_each_convolution_and_its_relu():
+    data = split(6, 2, 9, 7)
+    net = models.batchnorm_cnn(data, 3, 4)
+    weights = [p for p in net.parameters() if p.ndim == 4]
+    *_, outer, bias = net.parameters()
+    x = (data.pixels() - data.pixels().mean()) / data.pixels().std()
+    for weight, stride in zip(weights, (2, 2, 1), strict=True):
+        x = torch.nn.functional.conv2d(x, weight, padding=1)[:, :, ::stride, ::stride]
+        variance, mean = torch.var_mean(x, (0, 2, 3), correction=0, keepdim=True)
+        x = ((x - mean) / (variance + 1e-5).sqrt()).clamp(min=0)
+    torch.testing.assert_close(net(data.pixels()), x.flatten(1) @ outer.T + bias)

@@ -61,3 +61,24 @@ def cnn(images: Split, classes: int, channels: int = 8) -> nn.Sequential:
         nn.ReLU(),
         nn.Linear(32, classes),
     )
+
+
+def batchnorm_cnn(images: Split, classes: int, channels: int = 8) -> nn.Sequential:
+    """Return a net of three 3 x 3 convolutions with BatchNorm and ReLU, the first two of stride 2.
+
+    Args:
+        images: a training split, which sets the shape of the inputs and the normalization.
+        classes: number of logits, each a linear function of all pixels of the last channels.
+        channels: channels of the first convolution; the others have twice as many.
+    """
+    depth, height, width = images.images.shape[1:]
+    pixels = math.ceil(height / 4) * math.ceil(width / 4)  # two convolutions halve, rounding up
+    layers: list[nn.Module] = [Normalize(images)]
+    for outputs, stride in ((channels, 2), (2 * channels, 2), (2 * channels, 1)):
+        layers += [
+            nn.Conv2d(depth, outputs, 3, stride, padding=1, bias=False),  # BatchNorm has a bias
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+        ]
+        depth = outputs
+    return nn.Sequential(*layers, nn.Flatten(-3), nn.Linear(2 * channels * pixels, classes))
