@@ -9,9 +9,7 @@ from torch import nn
 from reviewlib.train import cross_entropy, replicas
 
 UNLIKE = {
-    "a convolutional net": [
-        nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten(-3), nn.Linear(25, 10)) for _ in range(2)
-    ],
+    "a recurrent net": [nn.RNN(3, 3)] * 2,
     "dropout or none": [
         nn.Sequential(nn.Flatten(-3), nn.Dropout(p), nn.Linear(49, 10)) for p in (0.5, 0.0)
     ],

@@ -1,4 +1,4 @@
-"""Replicas: many dense nets of one shape, trained as one batched model.
+"""Replicas: many nets of one shape, trained as one batched model.
 
 Everything that differs between replicas has a leading axis: parameters (R, out, in), labels (R, B),
 hyperparameters (R,). Replicas that see the same images in the same order share a batch, so images
@@ -11,12 +11,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from reviewlib.train import grouped
 from reviewlib.train.layers import Dense, Dropout
 from reviewlib.train.models import Normalize
 
@@ -63,7 +65,9 @@ class Stack(nn.Module):
         super().__init__()
         self.models_a_batch, self.may_draw = models_a_batch, models_a_batch == len(models)
         if not stackable(models):
-            raise ValueError("a stack takes dense nets of one shape; train these models one by one")
+            raise ValueError(
+                "a stack takes nets of one shape, of plain layers; train these models one by one"
+            )
         self.models = tuple(models)  # a tuple, so that their parameters are not this module's
         self.net = side_by_side(models, models_a_batch)
 
@@ -82,19 +86,20 @@ class Stack(nn.Module):
 
     @torch.no_grad()
     def unstacked(self) -> tuple[nn.Module, ...]:
-        """Write the stack's parameters back into the original models, and return these."""
-        for name, together in self.net.named_parameters():
-            for model, own in zip(self.models, together, strict=True):
-                target = model.get_parameter(name)
-                target.copy_(own.view_as(target))
+        """Write parameters and running statistics into the original models, and return these."""
+        states = [model.state_dict() for model in self.models]
+        for name, together in chain(self.net.named_parameters(), grouped.statistics(self.net)):
+            for state, own in zip(states, together, strict=True):
+                state[name].copy_(own.view_as(state[name]))
         return self.models
 
 
 def stackable(models: Sequence[nn.Module]) -> bool:
-    """Return whether the models are dense nets of one shape, which may have layers of dropout."""
+    """Return whether the models are nets of one shape, of layers that have a form side by side."""
     return len({_shape(model) for model in models}) == 1 and all(
         isinstance(module, (*BROADCASTING, *CONTAINERS, nn.Linear, nn.Dropout))
         or (isinstance(module, nn.Flatten) and module.start_dim < 0)
+        or grouped.stackable(module)
         or _is_parametrization(models[0], name)
         for name, module in models[0].named_modules()
     )
@@ -149,6 +154,8 @@ def side_by_side(modules: Sequence[nn.Module], models_a_batch: int = 1) -> nn.Mo
         return dense
     if isinstance(first, nn.Dropout):
         return Dropout(modules)
+    if isinstance(first, grouped.KINDS):
+        return grouped.side_by_side(modules)
     together = copy.deepcopy(first)
     for name, _ in first.named_children():
         children = [getattr(module, name) for module in modules]
@@ -174,15 +181,16 @@ def same_inputs(one: nn.Module, other: nn.Module) -> bool:
 
 
 def _shape(model: nn.Module) -> tuple:
-    kinds = tuple(
-        # a dropout of rate 0 or 1 draws nothing
-        (type(module).__qualname__, module.p if module.p in (0, 1) else None)
-        if isinstance(module, nn.Dropout)
-        else type(module).__qualname__
-        for module in model.modules()
-    )
+    kinds = tuple((type(m).__qualname__, _options(m)) for m in model.modules())
     state = tuple((name, tuple(value.shape)) for name, value in model.state_dict().items())
     return kinds, state
+
+
+def _options(module: nn.Module) -> Any:
+    """Return what modules side by side must have in common besides kind and shapes."""
+    if isinstance(module, nn.Dropout):
+        return module.p if module.p in (0, 1) else None  # of rate 0 or 1, it draws nothing
+    return grouped.options(module)
 
 
 def _is_parametrization(model: nn.Module, name: str) -> bool:

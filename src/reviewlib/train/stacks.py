@@ -20,11 +20,12 @@ from reviewlib.train.replicas import Alone, Stack, merged, same_inputs, stackabl
 def fit_all(trainings: Sequence[Training]) -> list[Fit]:
     """Train all models in place, as one batched model if possible, else one by one.
 
-    A stack takes dense nets of one shape, on equally many examples, whose configurations, losses
-    and optimizers differ only in numbers. Trainings with the same images and order share a batch:
-    the loss gets x (S, B, C, H, W) of the S different batches and y (R, B), and returns (R,). The
-    loss and the optimizer get numbers that differ as tensors (R,). A ragged batch takes nets with
-    one hidden layer of different widths, on the same batches, under `sgd` or `adam`.
+    A stack takes dense or convolutional nets of one shape, on equally many examples, whose
+    configurations, losses and optimizers differ only in numbers. Trainings with the same images and
+    order share a batch: the loss gets x (S, B, C, H, W) of the S different batches and y (R, B),
+    and returns (R,). The loss and the optimizer get numbers that differ as tensors (R,). A ragged
+    batch takes nets with one hidden layer of different widths, on the same batches, under `sgd` or
+    `adam`.
 
     A stack may draw from torch's default generators if all its trainings see the same batches
     (S = 1). It draws once for all of them, without an axis of replicas: a loss for the examples
