@@ -95,7 +95,7 @@ class Stack(nn.Module):
 
 
 def stackable(models: Sequence[nn.Module]) -> bool:
-    """Return whether the models are nets of one shape, of layers that have a stacked form."""
+    """Return whether the models are nets of one shape, of layers that have a form side by side."""
     return len({_shape(model) for model in models}) == 1 and all(
         isinstance(module, (*BROADCASTING, *CONTAINERS, nn.Linear, nn.Dropout))
         or (isinstance(module, nn.Flatten) and module.start_dim < 0)
@@ -181,15 +181,16 @@ def same_inputs(one: nn.Module, other: nn.Module) -> bool:
 
 
 def _shape(model: nn.Module) -> tuple:
-    kinds = tuple(
-        # a dropout of rate 0 or 1 draws nothing
-        (type(module).__qualname__, module.p if module.p in (0, 1) else None)
-        if isinstance(module, nn.Dropout)
-        else (type(module).__qualname__, grouped.options(module))
-        for module in model.modules()
-    )
+    kinds = tuple((type(m).__qualname__, _options(m)) for m in model.modules())
     state = tuple((name, tuple(value.shape)) for name, value in model.state_dict().items())
     return kinds, state
+
+
+def _options(module: nn.Module) -> Any:
+    """Return what modules side by side must have in common besides kind and shapes."""
+    if isinstance(module, nn.Dropout):
+        return module.p if module.p in (0, 1) else None  # of rate 0 or 1, it draws nothing
+    return grouped.options(module)
 
 
 def _is_parametrization(model: nn.Module, name: str) -> bool:
