@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 
 from reviewlib import train
 from reviewlib.papers.sam.arms import perturbed
+from reviewlib.papers.sam.placebo import RandomDirection
 from reviewlib.train import Config, Training, cross_entropy, models, replicas
 
 LRS, DECAYS, RHOS, SMOOTHINGS = (0.05, 0.2, 0.1), (0.0, 1e-2, 3e-2), (0.0, 0.05, 0.2), (0, 0.3, 0.1)
@@ -84,6 +85,19 @@ SEEDS = {"one seed": (0, 0, 0), "images of its own": (0, 1, 2), "in turns": (2, 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_each_replica_equals_its_solo_run(variant, seeds):
     require_solo_results(partial(trainings, seeds=seeds, **VARIANTS[variant]))
+
+
+def dropping(split, classes):
+    net = small(split, classes)
+    return net[:4].append(nn.Dropout(0.3)).extend(net[4:])
+
+
+PLACEBO = [partial(perturbed, method=RandomDirection, rho=rho) for rho in RHOS]
+
+
+@pytest.mark.parametrize("drawing", [{"make": dropping}, {"optimizers": PLACEBO}])
+def test_each_replica_draws_what_its_solo_run_draws(drawing):
+    require_solo_results(partial(trainings, **drawing))
 
 
 def test_convolutional_nets_train_as_one_stack_and_are_scored_in_evaluation_mode():
