@@ -8,9 +8,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from torch.nn import functional as F
 
 from reviewlib import data, papers, train
-from reviewlib.evidence.checklist import checklist
-from reviewlib.evidence.store import BOOK
-from reviewlib.papers.double_descent import arms, claims
+from reviewlib.papers.double_descent import arms
 from reviewlib.papers.double_descent.method import (
     RandomFeatures,
     effective_model_complexity,
@@ -25,10 +23,11 @@ from reviewlib.train import stacks as stacks_of_trainings
 from reviewlib.train.ragged import Ragged
 from reviewlib.trial.fingerprints import TINY
 from reviewlib.trial.procedures import complete
-from reviewlib.trial.runs import Run, draw, perform, stacks
+from reviewlib.trial.runs import Run, draw, perform, tasks
 
 STUDY = papers.find("double_descent")
 SMALL = replace(TINY, steps=40)
+SEED = STUDY.seeds(SMALL)[0]
 
 
 def problem(n=30, count=20, seed=0):
@@ -45,18 +44,18 @@ def random_net(features, n=40, inputs=12, seed=0):
     return RandomFeatures(inputs, features, g).fit(x, y, 4), x, y
 
 
-def sample(condition, seed=1_000_000, preset=SMALL):
-    return draw(data.load(preset.data).development, preset, STUDY.condition(condition), seed)
+def sample(condition):
+    return draw(data.load(SMALL.data).development, SMALL, STUDY.condition(condition), SEED)
 
 
-def run_of(arm, condition, seed=1_000_000, preset=SMALL):
-    settings = tuple((name, 0.01) for name in STUDY.arm(arm).search)
-    return Run(STUDY.arm(arm), STUDY.condition(condition), settings, seed, preset, "tuning")
+def run_of(arm, condition, seed=SEED, preset=SMALL, values=(0.01,)):
+    trials = tuple(dict.fromkeys(STUDY.arm(arm).search, value) for value in values)
+    return Run(STUDY.arm(arm), STUDY.condition(condition), seed, preset, trials)
 
 
 def first_of(arm, condition, given):
     """The first training, or the solution, of an arm."""
-    return next(run_of(arm, condition).procedure(STUDY, given))
+    return next(run_of(arm, condition).procedure(STUDY, given, 0))
 
 
 @pytest.mark.parametrize("shape", [(30, 20), (20, 30), (25, 25)])
@@ -151,25 +150,26 @@ def test_wrong_labels_are_wrong_and_the_same_at_every_width():
         assert torch.equal(noisy.train.labels, sample("width-8-noisy").train.labels)
 
 
-def test_all_widths_and_seeds_are_one_ragged_batch_and_equal_solo_runs(monkeypatch):
+def test_all_widths_seeds_and_trials_are_one_ragged_batch_and_equal_solo_runs(monkeypatch):
     made = []
     monkeypatch.setattr(
         stacks_of_trainings, "Ragged", lambda models: made.append(len(models)) or Ragged(models)
     )
-    seeds = (1_000_000, 1_000_001)
     together = [
-        run_of("penalty", f"width-{width}-noisy", seed) for width in arms.WIDTHS for seed in seeds
+        run_of("penalty", f"width-{width}-noisy", seed, values=(0.01, 0.1))
+        for width in arms.WIDTHS
+        for seed in (SEED, SEED + 1)
     ]
-    (stack,) = stacks(together)
-    ordered = [together[index] for index in stack]
+    (task,) = tasks(together)
+    ordered = [together[index] for index in task]
     rows = perform(STUDY, ordered)
-    assert made == [len(together)]
+    assert made == [2 * len(together)]
     for run, row in list(zip(ordered, rows, strict=True))[::5]:
         (alone,) = perform(STUDY, [run])
-        assert row["nll"] == pytest.approx(alone["nll"], abs=1e-4)
-        assert row["accuracy"] == pytest.approx(alone["accuracy"], abs=0.011)
+        for metric, close in (("nll", 1e-4), ("accuracy", 0.011)):
+            assert row["scores"][metric] == pytest.approx(alone["scores"][metric], abs=close)
         assert row["condition"] == alone["condition"] == run.condition.name
-    assert made == [len(together)]
+    assert made == [2 * len(together)]
 
 
 def test_a_run_of_random_features_uses_its_fraction_of_the_images():
@@ -219,8 +219,8 @@ def test_a_pruned_net_keeps_its_largest_weights_and_resets_them():
     plain = first_of("plain", f"width-{arms.PRUNED_WIDTH}-noisy", given)
     first = lottery.weights(plain.model)
     first = {name: weight.clone() for name, weight in first.items()}
-    assert next(run.procedure(STUDY, given)).config.steps == 1
-    ((end,),) = complete([run.procedure(STUDY, given)])
+    assert next(run.procedure(STUDY, given, 0)).config.steps == 1
+    ((end,),) = complete([run.procedure(STUDY, given, 0)])
     assert lottery.density(end.model) == pytest.approx(0.3, abs=1e-3)
     assert end.passes == 2 * SMALL.batch_size
     for name, weight in lottery.weights(end.model).items():
@@ -228,42 +228,6 @@ def test_a_pruned_net_keeps_its_largest_weights_and_resets_them():
         assert (weight[~kept] == 0).all()
         # one step of Adam moves a weight by its learning rate at most
         assert (weight - first[name])[kept].abs().max() <= arms.LR * 1.01
-
-
-def test_peak_and_minimum_are_where_tuning_seeds_put_them():
-    trials = BOOK.load("double_descent", "laptop").trials
-    scores = trials[trials["arm"] == "plain"].set_index("condition")["accuracy"]
-
-    def by(what, values):
-        return {value: scores[arms.at(what, value).name] for value in values}
-
-    def best(found, below):
-        return max((v for v in found if v < below), key=found.get)
-
-    widths, features = by("width", arms.WIDTHS), by("features", arms.FEATURES)
-    samples = by("samples", arms.SAMPLES)
-    inner = [width for width in arms.WIDTHS if width > arms.BEST]
-    assert min(inner, key=widths.get) == arms.PEAK
-    assert best(widths, arms.PEAK) == arms.BEST
-    assert arms.at("features", min(features, key=features.get)) == claims.JUST
-    assert arms.at("features", best(features, 1.0)) == claims.FEW
-    assert arms.at("samples", best(samples, 1.0)) == claims.SCARCE
-    pruned = trials[trials["arm"] == "pruned"].set_index("condition")["accuracy"]
-    assert pruned.idxmin() == arms.at("density", arms.SPARSE_PEAK).name
-
-
-def test_equal_tuning_is_required_of_core_arms_only():
-    record = BOOK.load("double_descent", "laptop")
-    rules = checklist(STUDY, record).set_index("rule of the protocol")
-    assert rules.loc["4. Equal tuning", "here"] == "met"
-    assert rules.loc["4. Equal tuning", "because"].startswith("8 trials per core arm and condition")
-    assert (record.trials["arm"] == "plain").sum() == len(names_of("plain"))
-
-
-def names_of(arm):
-    """The conditions of the laptop preset that an arm is run in."""
-    conditions = STUDY.conditions_of(STUDY.preset("laptop"))
-    return [each.name for each in conditions if STUDY.arm(arm) in STUDY.arms_in(each)]
 
 
 def test_the_quick_preset_trains_no_net():

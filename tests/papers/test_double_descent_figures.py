@@ -23,17 +23,17 @@ def page():
 )
 def test_curves_over_a_fraction_end_with_the_full_net_at_1(page, what, arm, width):
     test, fitted = figures.parts(page, arm, what, width).values()
-    whole = page.record.runs("plain", f"width-{width}-noisy")["accuracy"]
+    whole = page.record.of("plain", f"width-{width}-noisy")["accuracy"]
     assert (100 - test[1].to_numpy()).tolist() == pytest.approx((100 * whole).tolist())
     least = min(test.index)
-    some = page.record.runs(arm, f"{what}-{least:g}-noisy")["accuracy"]
+    some = page.record.of(arm, f"{what}-{least:g}-noisy")["accuracy"]
     assert test[least].mean() == pytest.approx(100 - 100 * some.mean())
     assert fitted[1].mean() < fitted[least].mean()
 
 
 def test_errors_along_training_are_indexed_by_the_step(page):
     found = figures.along_training(page, "width-48-noisy")
-    curves = page.record.runs("plain", "width-48-noisy")["curve"]
+    curves = page.record.of("plain", "width-48-noisy")["curve"]
     step, accuracy = curves.iloc[0][0]
     assert found[step].iloc[0] == pytest.approx(100 * (1 - accuracy))
     assert len(found) == sum(map(len, curves))

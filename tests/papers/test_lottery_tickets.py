@@ -372,9 +372,8 @@ def procedures(arm, seeds=(0,), dtype=torch.float32, steps=10):
     of = replace(of, net=lambda run, net=of.net: net(run).to(dtype))
     found = []
     for seed in seeds:
-        settings = (("lr", 0.01 + 0.005 * seed),)
-        run = Run(of.arm(arm), MAIN, settings, seed, tiny, "tuning")
-        found.append(run.procedure(of, draw(development, tiny, MAIN, seed)))
+        run = Run(of.arm(arm), MAIN, seed, tiny, ({"lr": 0.01 + 0.005 * seed},))
+        found.append(run.procedure(of, draw(development, tiny, MAIN, seed), 0))
     return found
 
 

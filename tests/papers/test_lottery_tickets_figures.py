@@ -25,7 +25,7 @@ def test_sparsity_is_drawn_from_the_records_with_a_flat_line_for_the_dense_net(m
     (drawn,) = shown
     table = drawn.table.set_index(["line", "hidden layers' weights left, %"])
     mean = "test accuracy, %, mean"
-    ticket = page.record.runs("ticket", "denser")["accuracy"].mean()
+    ticket = page.record.of("ticket", "denser")["accuracy"].mean()
     assert table.loc[("Ticket", 20.3), mean] == pytest.approx(100 * ticket, abs=0.01)
     assert table.loc["Dense", mean].nunique() == 1 and len(table.loc["Dense"]) == 3
     plt.close(drawn.fig)
