@@ -230,7 +230,7 @@ def test_a_pruned_net_keeps_its_largest_weights_and_resets_them():
         assert (weight - first[name])[kept].abs().max() <= arms.LR * 1.01
 
 
-def test_peak_and_minimum_are_where_tuning_seeds_put_them():
+def test_peak_and_minimum_are_where_pilot_seeds_put_them():
     trials = BOOK.load("double_descent", "laptop").trials
     scores = trials[trials["arm"] == "plain"].set_index("condition")["accuracy"]
 
