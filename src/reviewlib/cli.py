@@ -197,7 +197,8 @@ def verdicts(
         note(reason)
     for paper, mine in found.items():
         try:
-            if news := history.keep(paper, mine, record):
+            controls = ledger.failed_controls(papers.find(paper), BOOK)
+            if news := history.keep(paper, [*mine, *controls], record):
                 note(news)
         except (ValueError, OSError) as error:
             raise fail(error) from error

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import toy
 
-from reviewlib.evidence import ledger, validity, verdicts
+from reviewlib.evidence import history, ledger, validity, verdicts
+from reviewlib.evidence.make import make
 from reviewlib.evidence.store import Store
 
 MADE = ("date", "commit", "device", "versions", "cpu_seconds")
@@ -100,3 +102,20 @@ def test_records_on_own_data_do_not_await(record, tmp_path):
     of = study(awaiting="its nets are small")
     assert validity.best(of, own)[1] == []
     assert ledger.entries(of, own)[0]["verdict"] is None
+
+
+def test_a_failed_control_is_an_entry_for_the_history(tmp_path, own_cache):
+    of = study(arms=(*toy.ARMS, toy.AGAIN))
+    made = make(of, toy.TINY)
+    runs = made.runs.to_dict("records")
+    baseline = {(row["condition"], row["seed"]): row for row in runs if row["arm"] == "sgd"}
+    for row in (row for row in runs if row["arm"] == "again"):  # always 0.3 above the baseline
+        twin = baseline[row["condition"], row["seed"]]["scores"]
+        row["scores"] = twin | {"accuracy": [value + 0.3 for value in twin["accuracy"]]}
+    store = Store(tmp_path)
+    store.save(replace(made, runs=pd.DataFrame(runs)))
+    (entry,) = ledger.failed_controls(of, store)
+    assert (entry["claim"], entry["verdict"]) == ("a_a-clean", "failed")
+    assert [each["claim"] for each in history.changes([], [entry])] == ["a_a-clean"]
+    store.save(made)
+    assert ledger.failed_controls(of, store) == []

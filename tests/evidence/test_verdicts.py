@@ -11,7 +11,7 @@ import toy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reviewlib.evidence import contrasts, stats, verdicts
+from reviewlib.evidence import contrasts, history, stats, verdicts
 from reviewlib.evidence.rules import (
     GAIN_VERDICTS,
     NO_LOSS_VERDICTS,
@@ -203,8 +203,8 @@ def study(*claims, primaries=1, arms=ARMS):
     return toy.study(arms=arms, claims=(*claims, *list(others)[: max(missing, 0)]))
 
 
-def record(rows, floor=NO_FLOOR, best=None):
-    return SimpleNamespace(rows=rows, floor=floor, best=best)
+def record(rows, floor=NO_FLOOR, best=None, **made):
+    return SimpleNamespace(rows=rows, floor=floor, best=best, provenance=made)
 
 
 def judge(asked, rows, primaries=1, arms=ARMS, **tables):
@@ -622,6 +622,19 @@ def test_a_failed_control_marks_the_primaries_of_its_condition(changed, mark):
     expected = (f"a control failed: {mark}-clean",) if mark else ()
     assert marks == {"better": expected, "noisy": (), "both": expected, "explored": ()}
     assert outs[0].verdict == "supported"  # a mark takes no verdict away
+
+
+def test_no_new_version_clears_a_failed_control(shelf):
+    of = study(claim(), claim(name="noisy", contrast=terms("new", "noise")), arms=CONTROLLED)
+    shelf(of)
+    failed = {"preset": "laptop", "results_version": 1, "claim": "a_a-clean", "verdict": "failed"}
+    effect = {"mean": 0.1, "lo": 0.05, "hi": 0.2, "n": 6, "registration": 1}
+    history.append("toy", [failed | effect], "2026-11-26", "c0ffee", "the first version")
+    rows = controlled()
+    mark = ("a control failed in version 1: a_a-clean",)
+    assert [out.marks for out in verdicts.judge_all(of, record(rows, registration=2))] == [mark, ()]
+    for made in ({"registration": 1}, {}):  # its own version, and a reader's own records
+        assert [out.marks for out in verdicts.judge_all(of, record(rows, **made))] == [(), ()]
 
 
 def test_the_calibration_counts_a_a_intervals_that_exclude_zero_at_95():

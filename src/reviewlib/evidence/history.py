@@ -18,9 +18,9 @@ from typing import Any
 
 from reviewlib import papers, storage
 from reviewlib.evidence import provenance, schema
-from reviewlib.evidence.rules import VERDICTS
+from reviewlib.evidence.rules import FAILED, VERDICTS
 
-WORDS = (*VERDICTS, None)
+WORDS = (*VERDICTS, FAILED, None)
 
 
 class HistoryError(ValueError):
@@ -37,7 +37,8 @@ class Entry:
         preset: the preset whose records the verdict rests on.
         results_version: the results version of the study.
         claim: the name of the claim.
-        verdict: the new verdict; None for a claim that no longer has one.
+        verdict: the new verdict, or "failed" for a control; None for a claim that no longer has one
+            and for a control that no longer fails.
         mean: mean of the contrast; None if nothing is measured.
         lo: lower end of the interval.
         hi: upper end of the interval.
@@ -108,6 +109,11 @@ def read(study: str) -> list[Entry]:
             "for only `reviewlib verdicts --record` writes it"
         ) from error
     return entries
+
+
+def failures(study: str) -> list[Entry]:
+    """Return the entries that say that a control failed, of every version of a study."""
+    return [entry for entry in read(study) if entry.verdict == FAILED]
 
 
 def changes(past: Iterable[Entry], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

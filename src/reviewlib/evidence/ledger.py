@@ -11,7 +11,6 @@ from reviewlib.evidence.record import Record, RecordError
 from reviewlib.evidence.stats import Interval
 from reviewlib.evidence.store import Store, on_data
 from reviewlib.evidence.validity import best, problems, waiting
-from reviewlib.trial.claims import Claim
 from reviewlib.trial.study import Study
 
 # The provenance that the status page shows.
@@ -42,7 +41,21 @@ def entries(of: Study, store: Store) -> list[dict[str, Any]]:
         record, notes = None, [str(error)]
     state = "stale" if record is None else "awaiting" if of.awaiting else "valid"
     shared = {"state": state, "reason": "; ".join(notes), **_versions(of)}
-    return [_entry(of, claim, record) | shared for claim in of.claims]
+    outs = (
+        verdicts.judge(of, record, claim) if record else verdicts.Verdict(claim, None)
+        for claim in of.claims
+    )
+    return [_entry(of, out, record) | shared for out in outs]
+
+
+def failed_controls(of: Study, store: Store) -> list[dict[str, Any]]:
+    """Return the entries of a study's failed controls, which its history keeps for good."""
+    try:
+        record, _ = best(of, store)
+    except RecordError:
+        return []
+    outs = verdicts.judge_controls(of, record)
+    return [_entry(of, out, record) for out in outs if out.verdict == "failed"]
 
 
 def record_status(of: Study, store: Store) -> list[dict[str, Any]]:
@@ -95,8 +108,8 @@ def _status(of: Study, preset: str, store: Store) -> dict[str, Any]:
     return found | {"state": "stale" if wrong else "valid", "why": "; ".join(wrong)}
 
 
-def _entry(of: Study, claim: Claim, record: Record | None) -> dict[str, Any]:
-    out = verdicts.judge(of, record, claim) if record else verdicts.Verdict(claim, None)
+def _entry(of: Study, out: verdicts.Verdict, record: Record | None) -> dict[str, Any]:
+    claim = out.claim
     interval = out.interval or Interval(math.nan, math.nan, math.nan, math.nan, 0, math.nan)
 
     def known(value: float) -> float | None:

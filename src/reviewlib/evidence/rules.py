@@ -20,7 +20,8 @@ GAIN_VERDICTS = (
 NO_LOSS_VERDICTS = ("supported", "small loss", "contradicted", "inconclusive")
 NOT_LEARNED = "not judged: the net did not learn"
 VERDICTS = tuple(dict.fromkeys((*GAIN_VERDICTS, *NO_LOSS_VERDICTS, "out of scope", NOT_LEARNED)))
-CONTROL_VERDICTS = ("passed", "cannot tell", "failed")
+FAILED = "failed"
+CONTROL_VERDICTS = ("passed", "cannot tell", FAILED)
 # Records are rounded to six decimals: a mean equal to the margin may be short by this fraction.
 SHORT_OF_MARGIN = 1e-4
 

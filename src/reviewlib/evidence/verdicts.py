@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from reviewlib.evidence import contrasts, stats
+from reviewlib.evidence import contrasts, history, stats
 from reviewlib.evidence.controls import calibration, judge_controls
 from reviewlib.evidence.health import health, not_learned
 from reviewlib.evidence.results import conditions_of, diverged_of, results, values_of
@@ -82,7 +82,7 @@ def judge(study: Study, record: Record, claim: Claim) -> Verdict:
     leads = health(study, record, claim)
     word = NOT_LEARNED if not_learned(study, leads) else word
     to_settle, settling = _settling(out, table) if word == "inconclusive" else (None, "")
-    marks = _marks(claim, judge_controls(study, record))
+    marks = _marks(claim, judge_controls(study, record)) + _earlier_marks(study, record, claim)
     return replace(
         out, verdict=word, to_settle=to_settle, settling=settling, health=leads, marks=marks
     )
@@ -98,6 +98,21 @@ def _marks(claim: Claim, outs: Iterable[Verdict]) -> tuple[str, ...]:
         f"a control failed: {out.claim.name}"
         for out in outs
         if out.verdict == "failed" and conditions_of(out.claim) & conditions_of(claim)
+    )
+
+
+def _earlier_marks(study: Study, record: Record, claim: Claim) -> tuple[str, ...]:
+    """Return the failures of controls under earlier registrations, which no new version clears."""
+    made = record.provenance.get("registration")
+    if type(made) is not int:
+        return ()
+    controls = {control.name: control for control in study.controls}
+    return tuple(
+        f"a control failed in version {entry.registration}: {entry.claim}"
+        for entry in history.failures(study.name)
+        if (entry.registration or made) < made
+        and entry.claim in controls
+        and conditions_of(controls[entry.claim]) & conditions_of(claim)
     )
 
 
