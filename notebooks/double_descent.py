@@ -44,7 +44,7 @@ page.answer()
 # published results as a third party converted them.
 #
 # We read the sizes that claims compare, the minimum and the peak, off the validation accuracy of
-# tuning seeds: seeds that locate a peak and then test it always find one.
+# pilot seeds: seeds that locate a peak and then test it always find one.
 
 # %% tags=["hide-input"]
 page.claims()
@@ -248,7 +248,7 @@ Markdown(
 # %% [markdown]
 # ### Limits
 #
-# Tuning seeds chose the sizes that claims compare, so the peak and the first minimum of the final
+# Pilot seeds chose the sizes that claims compare, so the peak and the first minimum of the final
 # seeds can lie at neighbors: a slightly higher peak, and a slightly lower minimum, which would make
 # the second descent look worse than it does here.
 #

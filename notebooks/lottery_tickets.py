@@ -295,7 +295,7 @@ Markdown(
 #
 # Before the final seeds ran, we set the margin of *no loss* wider than the protocol's default: ten
 # thousand test images cannot tell two nets of this accuracy further apart, as the interval shows. A
-# pilot fixed sizes, levels and the range of the learning rate; it saw tuning seeds and validation
+# pilot on other seeds fixed sizes, levels and the range of the learning rate; it saw validation
 # images only. The checklist asks that every arm of a primary claim leads a linear model, and names
 # those that do not. They are one reason why this chapter waits for new records.
 #

@@ -21,7 +21,7 @@ from reviewlib.page.agreement import evidence
 from reviewlib.page.chapter import open_chapter
 from reviewlib.papers.sam.study import STUDY as SAM
 from reviewlib.trial.experiment import chosen
-from reviewlib.trial.other_data import TRAINING_BATCHES, resize, shortfall
+from reviewlib.trial.other_data import TRAINING_BATCHES, resize, shortfall, study_on
 
 
 @pytest.fixture
@@ -85,10 +85,17 @@ def test_two_final_seeds_are_needed_for_an_interval(monkeypatch):
 def test_too_few_test_images_make_everything_exploratory():
     assert shortfall(of_test_images(500)) == ""
     assert shortfall(of_test_images(499)) == (
-        "Everything here is exploratory: 499 test images give 9 final seeds of 50, and to judge a "
+        "everything here is exploratory: 499 test images give 9 final seeds of 50, and to judge a "
         "claim takes 10. 1 test image is missing: add about 4 images, as about 30% are for testing."
     )
     assert "380 test images are missing: add about 1,267 images" in shortfall(of_test_images(120))
+
+
+def test_a_study_on_too_few_test_images_judges_nothing():
+    few, enough = (
+        study_on(toy.study(awaiting="for the book"), of_test_images(n)) for n in (480, 500)
+    )
+    assert few.awaiting.startswith("everything here is exploratory") and enough.awaiting == ""
 
 
 def test_no_arm_is_given_fewer_images_than_a_resized_preset_leaves_for_a_batch():

@@ -18,7 +18,9 @@ from reviewlib.trial.declare import Arm, Claim, Condition, Hyperparameter, Prese
 
 ROOT = Path(__file__).parents[2]
 PAPER = "src/reviewlib/papers/confidence"
-RECORDS = {f"{PAPER}/records/{name}.json" for name in ("history", "laptop", "quick")}
+RECORDS = {
+    f"{PAPER}/records/{name}.json" for name in ("history", "laptop", "quick", "registrations")
+}
 SKELETON = {
     f"{PAPER}/__init__.py",
     f"{PAPER}/method.py",
@@ -151,14 +153,14 @@ def stand_in_for_other_chapters(root, monkeypatch):
 @pytest.mark.slow  # runs a study and builds a book
 def test_the_walk_through_a_new_paper_works_and_changes_no_existing_file(tree, monkeypatch):
     root, shell = tree
-    start, idea, claims, run, book = walk()
+    start, idea, claims, registration, run, book = walk()
     said = shell(start)
     items = [line for line in said.splitlines() if line.startswith("       - ")]
     named = re.compile(r"       - \S+(, line \d+)?: .*")
     assert len(items) > 20 and all(map(named.fullmatch, items))
     assert "clean, ours: validation accuracy" in said and "laptop: about" in said
     assert not (root / PAPER / "records").exists()
-    for block in (idea, claims, run):
+    for block in (idea, claims, registration, run):
         shell(block)
     stand_in_for_other_chapters(root, monkeypatch)
     shell(book)

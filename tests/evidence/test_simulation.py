@@ -1,6 +1,7 @@
 """The rules on made-up data whose truth is known: 20,000 studies at once, through the real code."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -299,6 +300,14 @@ def test_a_gain_that_is_planted_in_every_trial_is_found_as_often_as_stated(n, sh
     found = intervals(scores(Design(n, shared=shared, effect=effect), STUDIES, 4))
     share = rate(verdicts.rule_for_gain(interval, margin) == "supported" for interval in found)
     assert share == pytest.approx(0.8, abs=0.015)
+
+
+def test_the_protocols_page_has_these_rates():
+    page = (Path(__file__).parents[2] / "book" / "protocol.md").read_text(encoding="utf8")
+    for n in (10, 20, 40):
+        rates = [NEW_RATES[n, shared] for shared in (0.0, 0.5, 1.0)]
+        rates += [ONCE_RATES[n, test] for test in (10_000, 40_000)]
+        assert f"| {n} | {' | '.join(f'{rate:.1%}' for rate in rates)} |\n" in page
 
 
 def test_the_luck_of_one_search_is_about_that_of_ours():

@@ -195,14 +195,15 @@ def test_other_folds_are_another_test_and_make_every_record_stale(record, monkey
     assert "what defines the test was changed" in problems(record, OF, ELSEWHERE)[0]
 
 
-def test_the_range_of_an_ablations_parent_defines_its_test_too():
-    child = replace(toy.SLOW, name="child", role="ablation", parent="slow", search=())
-    claims = (replace(toy.CLAIM, contrast=(child - toy.SGD) @ toy.CLEAN),)
+def test_the_range_of_the_parent_of_a_compared_arm_defines_the_test_too():
+    parent = replace(toy.SGD, name="parent", role="ablation", search=("lr", "more"))
+    child = replace(parent, name="child", search=(), parent="parent")
+    kept = replace(toy.CLAIM, kind="no loss", control=(toy.SGD - child) @ toy.CLEAN)
     one, other = (
         toy.study(
-            arms=(*toy.ARMS, child),
-            claims=claims,
-            hyperparameters=(LR, replace(DAMPING, high=high)),
+            arms=(*toy.ARMS, parent, child),
+            claims=(kept,),
+            hyperparameters=(LR, DAMPING, replace(DAMPING, name="more", high=high)),
         )
         for high in (1.0, 2.0)
     )

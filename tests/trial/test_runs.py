@@ -87,13 +87,15 @@ def test_a_run_whose_trials_all_diverged_scores_chance_everywhere():
 
 
 def test_the_kept_correctness_of_the_images_is_that_of_the_expected_accuracy():
-    for run in (RUN, replace(RUN, trials=(WILD, *LRS))):
+    spread = replace(RUN, trials=tuple({"lr": lr} for lr in (1e-4, 0.3, 0.05)))
+    for run in (spread, replace(RUN, trials=(WILD, *LRS))):
         (row,) = perform(STUDY, [run])
         kept = shades(row["correct"])
         fold = fold_of(STUDY, SEED, toy.TINY, data.load(toy.TINY.data))
         assert len(kept) == len(fold) and 0 <= kept.min() <= kept.max() <= 1
         assert kept.mean() == pytest.approx(result(row, 2)["accuracy"], abs=0.5 / 15)
-    (best,) = perform(STUDY, [replace(RUN, preset=replace(toy.TINY, tries=3))])
+    (best,) = perform(STUDY, [replace(spread, preset=replace(toy.TINY, tries=3))])
+    assert len(set(best["scores"]["accuracy"])) == 3
     assert set(best["correct"]) == {"0", "f"}
     assert shades(best["correct"]).mean() == pytest.approx(result(best, 3)["accuracy"], abs=1e-5)
 

@@ -25,7 +25,7 @@ from reviewlib.page.chosen import chosen
 from reviewlib.page.drawing import Drawn, show
 from reviewlib.page.markup import folded, source, stamped
 from reviewlib.page.missing import needs_evidence, nothing_yet
-from reviewlib.page.quotes import Sentences
+from reviewlib.page.quotes import Quotes
 from reviewlib.page.versions import versions
 from reviewlib.train import device as devices
 from reviewlib.trial.arms import found
@@ -38,7 +38,7 @@ __all__ = ["Chapter", "open_chapter", "source"]
 
 
 @dataclass
-class Chapter(Sentences):
+class Chapter(Quotes):
     """One notebook's view of its study.
 
     Attributes:
@@ -161,18 +161,6 @@ class Chapter(Sentences):
         outs = [self._out(name) for name in names]
         show(figures.contrasts(self.study, outs), self.stamp)
         display(self.contrasts(*names))
-
-    @needs_evidence
-    def contrasts(self, *names: str) -> HTML:
-        """Return the paired differences of the named claims as a table."""
-        outs = [self._out(name) for name in names]
-        return stamped(tables.contrasts(self.study, outs), self.stamp)
-
-    @needs_evidence
-    def two_by_two(self, neither: str, first: str, second: str, both: str, condition: str) -> HTML:
-        """Return a table of main effects and interaction, from the four arms of a 2x2."""
-        arms = (neither, first, second, both)
-        return stamped(tables.two_by_two(self.study, self.record, arms, condition), self.stamp)
 
     def sample(self, seed: int = 0, condition: str | None = None) -> Sample:
         """Return the images that a run of the `quick` preset gets, to be shown in a picture.

@@ -65,7 +65,7 @@ def finals(study: Study, record: Record) -> Drawn:
     return Drawn(
         fig,
         pd.DataFrame(table),
-        "Test accuracy. Each gray point is one seed on its own fold of the test set; blue is the "
+        "Test accuracy. Each gray point is one seed on its own fold of the test pool; blue is the "
         "mean with its 95% interval over seeds; the dashed line is the mean of scikit-learn's "
         "logistic regression over the same seeds.",
         f"Mean test accuracy in percent: {means}",

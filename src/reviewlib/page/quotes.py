@@ -1,11 +1,14 @@
-"""What a notebook's sentences quote from the records: effects, verdicts, what could be noticed."""
+"""What a notebook quotes from the records: effects, verdicts, what could be noticed, tables."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from IPython.display import HTML
+
 from reviewlib.evidence import contrasts, stats, units
 from reviewlib.page import tables
+from reviewlib.page.markup import stamped
 from reviewlib.page.missing import needs_evidence
 
 if TYPE_CHECKING:
@@ -14,11 +17,12 @@ if TYPE_CHECKING:
     from reviewlib.trial.study import Study
 
 
-class Sentences:
-    """The part of a chapter that returns texts, with its study, its record and its verdicts."""
+class Quotes:
+    """The part of a chapter that returns texts and tables for the notebook to place."""
 
     study: Study
     record: Record
+    stamp: str
 
     def _out(self, name: str) -> Verdict:
         """Return the verdict on a claim or control; raise ValueError if there is none."""
@@ -57,3 +61,15 @@ class Sentences:
     def verdict(self, name: str) -> str:
         """Return the verdict on a claim or control; "awaiting" or "exploratory" without one."""
         return tables.word(self.study, self._out(name))
+
+    @needs_evidence
+    def contrasts(self, *names: str) -> HTML:
+        """Return the paired differences of the named claims as a table."""
+        outs = [self._out(name) for name in names]
+        return stamped(tables.contrasts(self.study, outs), self.stamp)
+
+    @needs_evidence
+    def two_by_two(self, neither: str, first: str, second: str, both: str, condition: str) -> HTML:
+        """Return a table of main effects and interaction, from the four arms of a 2x2."""
+        arms = (neither, first, second, both)
+        return stamped(tables.two_by_two(self.study, self.record, arms, condition), self.stamp)

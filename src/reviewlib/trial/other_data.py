@@ -36,16 +36,19 @@ def resize(preset: Preset, seeds: int | None = None, name: str | None = None) ->
 
 
 def study_on(study: Study, dataset: data.Dataset) -> Study:
-    """Return the study on another data set, without the presets that are too large for it."""
+    """Return the study on another data set, without the presets that are too large for it.
+
+    With too few test images it awaits more of them, so no claim of it is judged (see `shortfall`).
+    """
     fitted = []
     for preset in study.presets:
         with contextlib.suppress(data.DataError):
             fitted.append(resize(preset, name=dataset.name))
-    return replace(study, presets=tuple(fitted))
+    return replace(study, presets=tuple(fitted), awaiting=shortfall(dataset))
 
 
 def shortfall(dataset: data.Dataset) -> str:
-    """Return the sentence that says how many images are missing to judge a claim, "" if none are.
+    """Return the text that says how many images are missing to judge a claim, "" if none are.
 
     With fewer than 10 final seeds of 50 test images, all that a study finds is exploratory.
     """
@@ -56,7 +59,7 @@ def shortfall(dataset: data.Dataset) -> str:
     lacking = "1 test image is missing" if missing == 1 else f"{missing:,} test images are missing"
     images = math.ceil(missing / image_folder.TEST)
     return (
-        f"Everything here is exploratory: {there:,} test images give {there // TEST_FOLD} final "
+        f"everything here is exploratory: {there:,} test images give {there // TEST_FOLD} final "
         f"seeds of {TEST_FOLD}, and to judge a claim takes {LEAST_SEEDS}. {lacking}: "
         f"add about {images:,} images, as about {image_folder.TEST:.0%} are for testing."
     )

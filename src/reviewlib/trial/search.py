@@ -8,7 +8,7 @@ result is the expected score of the best of k tries, averaged over all choices o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -111,8 +111,3 @@ def at_ends(values: Sequence[float], searched: Hyperparameter) -> dict[str, int]
     """Return how many of the chosen values lie at the low and at the high end of a range."""
     low, high = searched.at(0.0), searched.at(1.0)
     return {"low": sum(v <= low for v in values), "high": sum(v >= high for v in values)}
-
-
-def chosen_at(settings: Mapping[str, float], names: Iterable[str]) -> Settings:
-    """Return the searched part of a run's settings."""
-    return {name: settings[name] for name in names if name in settings}

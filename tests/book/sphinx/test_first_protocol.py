@@ -13,8 +13,6 @@ from reviewlib.book.sphinx.first_protocol import FirstProtocol, of_first_protoco
 from reviewlib.book.sphinx.protocol import calibrated
 from reviewlib.evidence import history, verdicts
 from reviewlib.evidence.make import make
-from reviewlib.evidence.registration import register
-from reviewlib.evidence.store import BOOK
 
 PAGE = "# Then and now\n\n```{first-protocol}\n```\n\n```{calibration}\n```\n"
 FIRST = history.Entry(
@@ -46,13 +44,11 @@ def test_the_last_measured_entry_without_a_registration_is_of_the_first_protocol
     assert of_first_protocol(ENTRIES[4:]) == {}
 
 
-def test_both_protocols_stand_side_by_side_and_baselines_are_counted(tmp_path, shelf, own_cache):
+def test_both_protocols_stand_side_by_side_and_baselines_are_counted(
+    tmp_path, shelf, published, own_cache
+):
     of = toy.study(**toy.CONTROLLED)
-    shelf(of)
-    register(of, "the first")
-    record = make(of, toy.TINY)
-    said = {"registration": 1, "commit": "unknown"}  # no repository has the shelf
-    BOOK.save(replace(record, provenance=record.provenance | said))
+    record = published(of, make(of, toy.TINY))
     cells, shown, warnings = page(tmp_path, ENTRIES)
     assert warnings == ""
     (out,) = verdicts.judge_all(of, record)
@@ -62,9 +58,7 @@ def test_both_protocols_stand_side_by_side_and_baselines_are_counted(tmp_path, s
     assert cells[5:] == ["withdrawn", "contradicted", "–", "no longer tested", "–"]
     assert "of 1 intervals at 95% exclude zero. Chance alone gives 0.05 on average." in shown
 
-
-def test_a_chapter_that_awaits_records_says_so(tmp_path, shelf):
-    shelf(toy.study(awaiting="its net is too small"))
+    shelf(replace(of, awaiting="its net is too small"))
     cells, shown, warnings = page(tmp_path, ENTRIES[:2])
     assert warnings == ""
     assert cells == ["The method is better.", "inconclusive", THEN, "awaiting", "–"]

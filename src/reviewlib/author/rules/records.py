@@ -13,10 +13,7 @@ BUDGETS = {"laptop": 7200, "quick": 45}  # CPU-seconds
 
 
 def records_are_valid(draft: Draft) -> list[str]:
-    """Quick and laptop records exist, and today's code would reproduce them.
-
-    Those of a chapter that awaits new records have to be readable only.
-    """
+    """Quick and laptop records are valid, or readable if the chapter awaits new ones."""
     found = []
     if draft.study.awaiting:
         try:

@@ -40,7 +40,7 @@ BEST, PEAK, WIDEST = 8, 48, 256
 # Densities of a pruned net of this width: where it does worst, and where it has recovered.
 PRUNED_WIDTH, SPARSE_PEAK, SPARSEST = 128, 0.3, 0.03
 
-LR = 0.003  # Adam's constant rate; in a pilot on tuning seeds it fits all labels
+LR = 0.003  # Adam's constant rate; in a pilot it fits all labels
 # Features and samples are multiples of a quarter of a run's training images: the closed form has
 # cubic cost, and the samples must reach four times the features.
 QUARTER = 4

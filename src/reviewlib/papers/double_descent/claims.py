@@ -1,7 +1,7 @@
 """The papers' claims about double descent, and our own questions.
 
 The sizes that claims are about (the peak, the best size before it) were read off the validation
-accuracies of tuning seeds, before any final seed had run.
+accuracies of pilot seeds, before any final seed had run.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ LATE = 0.03
 FINE, BRIEF = 0.1, 1 / 8
 # Cost of the whole procedure in trainings: five rounds and the ticket's own training.
 COST = 6
-STACK = 16  # the trials of an arm and condition on both tuning seeds, and its final seeds
+STACK = 16  # the trials of an arm on one seed
 
 
 def condition(name: str, label: str, width: int, density: float, rounds: int) -> Condition:
