@@ -258,5 +258,7 @@ def test_images_variance_is_not_known_where_the_images_were_not_kept():
 
 
 def test_the_size_of_a_fold_is_known_if_any_run_kept_its_images():
-    assert fold_size(kept(new=[None, [15, 0, 0]])) == 3
-    assert fold_size(kept(new=[None])) is None and fold_size(rows(new=[0.9])) is None
+    new = ((1, "new", "clean"),)
+    assert fold_size(kept(new=[None, [15, 0, 0]]), new) == 3
+    assert fold_size(kept(new=[None]), new) is None and fold_size(rows(new=[0.9]), new) is None
+    assert fold_size(kept(new=[[15, 0, 0]], old=[[0, 15]]), ((1, "old", "clean"),)) == 2

@@ -131,7 +131,9 @@ def test_the_correctness_of_images_is_kept_where_a_primary_claim_compares(record
     kept = record.runs[record.runs["correct"].notna()]
     places = set(zip(kept["arm"], kept["condition"], strict=True))
     assert places == {("sgd", "clean"), ("slow", "clean")}
-    assert {len(digits) for digits in kept["correct"]} == {fold_size(record.rows)}
+    assert {len(digits) for digits in kept["correct"]} == {
+        fold_size(record.rows, toy.CLAIM.contrast)
+    }
 
 
 # Verifying

@@ -33,7 +33,10 @@ def scores(file, arm, condition, metric, best):
     """Return the result of an arm by seed: the expected score of the best of k, or the best's."""
     (group,) = (g for g in file["runs"] if (g["arm"], g["condition"]) == (arm, condition))
     found = {}
-    for seed, table in zip(group["seed"], group["scores"], strict=True):
+    for seed, table, of_best in zip(group["seed"], group["scores"], group["best"], strict=True):
+        if metric in of_best:  # measured on the best trial only
+            found[seed] = of_best[metric]
+            continue
         accuracy, nll = table["validation_accuracy"], table["validation_nll"]
         ranked = sorted(range(len(accuracy)), key=lambda i: (-accuracy[i], nll[i], i))
         if metric not in table:

@@ -74,6 +74,10 @@ UNFAIR = {
         "arms": (*ARMS, CHILD),
         "claims": (replace(CLAIM, contrast=(CHILD - SLOW) @ CLEAN),),
     },
+    r"conditions 'wide' of preset laptop .* equally many seeds, got 3 and 2 \(noise\)": {
+        "conditions": tuple(replace(where, ragged="wide") for where in toy.CONDITIONS),
+        "presets": (replace(toy.TINY, where={"noise": {"seeds": 2}}),),
+    },
     r"arm grandchild .* parent 'child', which must have a search of its own": {
         "arms": (*ARMS, CHILD, replace(CHILD, name="grandchild", parent="child"))
     },

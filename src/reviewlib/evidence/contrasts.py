@@ -63,8 +63,7 @@ def images_variance(rows: pd.DataFrame, terms: Iterable[Term]) -> float:
     terms = tuple(terms)
     if "correct" not in rows:
         return math.nan
-    named = {term[1:] for term in terms}
-    mine = rows[[pair in named for pair in zip(rows["arm"], rows["condition"], strict=True)]]
+    mine = _compared(rows, terms)
     if not all(isinstance(kept, str) for kept in mine["correct"]):
         return math.nan
     mine = mine.assign(correct=mine["correct"].map(shades))
@@ -76,10 +75,19 @@ def images_variance(rows: pd.DataFrame, terms: Iterable[Term]) -> float:
     return float(np.mean(variances)) if variances else math.nan
 
 
-def fold_size(rows: pd.DataFrame) -> int | None:
-    """Return the number of test images of a seed's fold; None where it was not kept."""
-    kept = (digits for digits in rows.get("correct", ()) if isinstance(digits, str))
-    return next(map(len, kept), None)
+def fold_size(rows: pd.DataFrame, terms: Iterable[Term]) -> int | None:
+    """Return the number of test images of a seed's fold where a contrast is taken.
+
+    None where it was not kept; conditions may differ in it.
+    """
+    kept = _compared(rows, tuple(terms)).get("correct", ())
+    return next((len(digits) for digits in kept if isinstance(digits, str)), None)
+
+
+def _compared(rows: pd.DataFrame, terms: tuple[Term, ...]) -> pd.DataFrame:
+    """Return the rows of a contrast's arms in their conditions."""
+    named = {term[1:] for term in terms}
+    return rows[[pair in named for pair in zip(rows["arm"], rows["condition"], strict=True)]]
 
 
 def _column(rows: pd.DataFrame, metric: str) -> pd.Series:

@@ -105,7 +105,7 @@ RUNS = defstruct(
         "arm": str,
         "condition": str,
         "seed": Annotated[list[int], Meta(min_length=1)],
-        "fixed": list[dict[str, float]],
+        "fixed": dict[str, float],
         "settings": list[dict[str, list[float]]],
         "scores": list[SCORES],
         "diverged_at": list[Annotated[list[COUNT | None], Meta(min_length=1)]],

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reviewlib.trial.study import Study
 
 FORMAT = 4
-PLACE = ("arm", "condition")
+SHARED = ("arm", "condition", "fixed")
 
 
 @dataclass(frozen=True)
@@ -140,21 +140,21 @@ def store_on(dataset: Dataset) -> Store:
 
 
 def _together(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one mapping per arm and condition, which holds the columns of its runs by seed."""
+    """Return one mapping per arm and condition, which holds the other columns of its runs by seed.
+
+    The fixed settings, too, are those of arm and condition.
+    """
+    parts = (list(part) for _, part in groupby(runs, itemgetter(*SHARED)))
     return [
-        dict(zip(PLACE, place, strict=True))
-        | {name: [run[name] for run in part] for name in part[0] if name not in PLACE}
-        for place, part in (
-            (place, list(part)) for place, part in groupby(runs, itemgetter(*PLACE))
-        )
+        {name: part[0][name] if name in SHARED else [run[name] for run in part] for name in part[0]}
+        for part in parts
     ]
 
 
 def _apart(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the runs that `_together` joined."""
     return [
-        {name: group[name] for name in PLACE}
-        | {name: group[name][i] for name in group if name not in PLACE}
+        {name: value if name in SHARED else value[i] for name, value in group.items()}
         for group in groups
         for i in range(len(group["seed"]))
     ]

@@ -121,7 +121,7 @@ def _settling(out: Verdict, table: pd.DataFrame) -> tuple[int | None, str]:
     claim, interval = out.claim, out.interval
     if claim.kind == "no loss" and interval.lo > -claim.margin:
         return None, "its control must show a loss first"
-    fold = contrasts.fold_size(table)
+    fold = contrasts.fold_size(table, claim.contrast)
     images = math.nan
     if claim.scale == "difference" and claim.metric in ("accuracy", "error"):
         images = contrasts.images_variance(table, claim.contrast)

@@ -42,6 +42,7 @@ def require_fair(study: Study) -> None:
     if (primaries := len(study.primary)) > 4:
         raise ValueError(f"a study has at most four primary claims, {study.name} has {primaries}")
     _require_names_differ("claim and control", (*study.claims, *study.controls))
+    _require_equal_seeds(study)
     run = {(arm.name, where.name) for where in study.conditions for arm in study.arms_in(where)}
     for claim in (*study.claims, *study.controls):
         for _, arm, condition in (*claim.contrast, *claim.control):
@@ -49,6 +50,19 @@ def require_fair(study: Study) -> None:
                 raise ValueError(
                     f"claim {claim.name} compares {arm} in {condition}, which the study does not "
                     "run"
+                )
+
+
+def _require_equal_seeds(study: Study) -> None:
+    """Raise ValueError for conditions that train as one batch on different numbers of seeds."""
+    for preset in study.presets:
+        seeds: dict[str, int] = {}
+        for where in study.conditions_of(preset):
+            own = preset.at(where).seeds
+            if where.ragged and seeds.setdefault(where.ragged, own) != own:
+                raise ValueError(
+                    f"conditions {where.ragged!r} of preset {preset.name} are one batch and must "
+                    f"have equally many seeds, got {seeds[where.ragged]} and {own} ({where.name})"
                 )
 
 
