@@ -97,6 +97,8 @@ DEFAULTS = {
         "train_fraction": 1.0,
         "search_seed": 0,
         "stochastic": False,
+        "parent": "",
+        "may_fail": False,
         "conditions": (),
     },
     Claim: {
@@ -111,7 +113,7 @@ DEFAULTS = {
     },
     Condition: {"label_noise": 0.0, "fixed": {}, "step_multiple": 1, "stack": 1, "ragged": ""},
     Hyperparameter: {"log": True},
-    Preset: {"conditions": (), "arms": (), "settings_from": None},
+    Preset: {"conditions": (), "arms": (), "where": {}, "settings_from": None},
 }
 
 

@@ -89,7 +89,8 @@ def run_study(
     """
     from reviewlib import data, papers
     from reviewlib.evidence import make, validity
-    from reviewlib.evidence.store import on_data
+    from reviewlib.evidence.committed import UNREGISTERED
+    from reviewlib.evidence.store import BOOK, on_data
     from reviewlib.train.device import resolve
     from reviewlib.trial import experiment, forecast, other_data
     from reviewlib.trial.engines import WorkerError
@@ -137,7 +138,9 @@ def run_study(
     seconds = record.provenance["cpu_seconds"]
     say(f"{len(seen)} runs, {sum(seen)} of them from the cache; {seconds:.0f} s of training in all")
     typer.echo(path)
-    if wrong:
+    if store == BOOK and record.provenance.get("registration") == UNREGISTERED:
+        note(f"these runs are unregistered, so the book does not show them: {'; '.join(wrong)}")
+    elif wrong:
         what = f"the record is saved but not valid, so no page shows it: {'; '.join(wrong)}"
         raise fail(f"{what}; undo that change or raise results_version, and run it again")
 

@@ -137,8 +137,7 @@ def version_lines(versions: list[dict]) -> list[str]:
     lines = []
     for each in versions:
         said = "; ".join(f"{claim}: {verdict}" for claim, verdict in each["verdicts"].items())
-        seen = f"; seen before: {'; '.join(each['pilots'])}" if each["pilots"] else ""
-        made = f"version {each['version']}, registered {each['date']}: {each['why']}{seen}"
+        made = f"version {each['version']}, registered {each['date']}: {each['why']}"
         lines.append(f"{made}. It said: {said or 'nothing on record'}")
     return lines
 

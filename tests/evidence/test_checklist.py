@@ -55,6 +55,7 @@ def made(of):
     return SimpleNamespace(
         preset=SIZES.plain() | {"tries": 4},
         results_version=1,
+        provenance={},
         test=digest_of_test(of, SIZES),
         trials=pd.DataFrame(trials),
         rows=rows,

@@ -107,9 +107,13 @@ def _earlier_marks(study: Study, record: Record, claim: Claim) -> tuple[str, ...
     if type(made) is not int:
         return ()
     controls = {control.name: control for control in study.controls}
+    try:
+        past = history.failures(study.name)
+    except history.HistoryError:  # the status page and `reviewlib verdicts` say what is wrong
+        return ()
     return tuple(
         f"a control failed in version {entry.registration}: {entry.claim}"
-        for entry in history.failures(study.name)
+        for entry in past
         if (entry.registration or made) < made
         and entry.claim in controls
         and conditions_of(controls[entry.claim]) & conditions_of(claim)
