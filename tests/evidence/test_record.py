@@ -109,3 +109,8 @@ def test_a_missing_number_is_null_in_json():
         {"diverged_at": None, "arm": "a"},
         {"diverged_at": 3.0, "arm": "b"},
     ]
+
+
+def test_the_number_of_seeds_is_told_of_every_condition(record):
+    few = record.runs[(record.runs["condition"] != "noise") | (record.runs["seed"] % 2 == 0)]
+    assert record.n == "3" and replace(record, runs=few).n == "2 or 3"

@@ -78,6 +78,12 @@ class Record:
             mine &= self.rows["condition"] == condition
         return self.rows[mine]
 
+    @property
+    def n(self) -> str:
+        """The number of seeds, in words if conditions differ in it: "40", "20 or 40"."""
+        counts = self.runs.groupby("condition")["seed"].nunique()
+        return " or ".join(map(str, sorted(set(counts))))
+
     def sizes(self, condition: str) -> Mapping[str, Any]:
         """Return the sizes in a condition."""
         return {**self.preset, **self.preset.get("where", {}).get(condition, {})}

@@ -66,7 +66,7 @@ def evidence(record: Record, notes: Sequence[str], data: str | None = None) -> s
     under = f"registration {number}" if isinstance(number, int) else "no registration"
     text = (
         f"Everything below rests on the **{escaped(record.preset['name'])}** records: "
-        f"{len(record.runs)} runs with {len(record.trials)} trials in all, "
+        f"{len(record.runs):,} runs with {len(record.trials):,} trials in all, "
         f"{made['cpu_seconds']:,.0f} seconds of training on {escaped(made['device'])}, torch "
         f"{escaped(made['versions']['torch'])}, commit {escaped(made['commit'])}, "
         f"{escaped(made['date'])}, under {under}."

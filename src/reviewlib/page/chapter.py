@@ -210,7 +210,7 @@ class Chapter(Quotes):
         made = self.record.provenance
         return (
             f"Preset {self.record.preset['name']}, {made['device']}, "
-            f"n = {self.record.preset['seeds']} seeds, commit {made['commit']}."
+            f"n = {self.record.n} seeds, commit {made['commit']}."
             + (f" Other data than the book's: {self.record.data['name']}." * bool(self.store.data))
             + " The book's first protocol, no verdicts." * bool(self.awaits)
         )

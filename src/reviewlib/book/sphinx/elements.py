@@ -98,7 +98,7 @@ def stamp(record: Record) -> str:
     """Return one line that says where a record's numbers come from."""
     made = record.provenance
     return (
-        f"preset {record.preset['name']}, {made['device']}, n = {record.preset['seeds']} seeds, "
+        f"preset {record.preset['name']}, {made['device']}, n = {record.n} seeds, "
         f"commit {made['commit']}"
     )
 

@@ -72,7 +72,7 @@ STUDY = Study(
     evaluate=evaluate,
     inspect=inspect,
     question="Is SAM worth its second gradient?",
-    subject="SAM at equal cost",
+    subject="SAM",
     instead="Search the learning rate and the weight decay of what you have over a wide range, and "
     "try label smoothing, which costs no pass, before you pay for SAM.",
 )
