@@ -28,8 +28,8 @@ page.answer()
 # lower test error nearly everywhere, and large gains when labels are wrong. Should you pay?
 #
 # This page searches the settings of SAM and of its rivals equally, and does so anew on every seed.
-# The default `quick` preset runs in about a minute; the evidence (`laptop`) takes about two hours
-# of one core.
+# The default `quick` preset runs in about a minute; the evidence (`laptop`) takes a good hour of
+# one core.
 #
 # ## What the paper claims
 #
@@ -269,7 +269,7 @@ Markdown(
 # over all searches of 8 tries.
 #
 # The convolutional net runs on fewer seeds than the dense one, because a search of it costs about
-# ten times as much; each of its seeds has more test images.
+# three times as much; each of its seeds has more test images.
 #
 # ### When to use it
 #
