@@ -101,6 +101,19 @@ def test_the_ledger_is_of_the_papers_records(tmp_path, published, record, own_ca
     assert row["statement"] == toy.CLAIM.statement and row["verdict"] in pages["ledger"]
 
 
+def test_the_ledger_tells_the_version_of_a_verdict_and_what_earlier_ones_said():
+    versions = [
+        {"version": 1, "verdicts": {ROW["claim"]: "contradicted"}},
+        {"version": 2, "verdicts": {}},
+        {"version": 3, "verdicts": {}},
+    ]
+    row = ROW | {"registration": 3, "versions": versions, "primary": True}
+    said = "version 1 said: contradicted; version 2 said: nothing on record"
+    assert ledger.registered(row) == f"registered version 3; {said}"
+    assert ledger.registered(row | {"primary": False}) == ""
+    assert ledger.registered(row | {"registration": None}) == ""
+
+
 def test_numbers_outside_accuracy_keep_their_unit():
     row = ROW | {"metric": "sharpness", "mean": -0.4, "lo": -0.61234, "hi": -0.2, "margin": 0.1}
     assert ledger.measured(row) == ("−0.4", "[−0.612, −0.2]")

@@ -76,6 +76,8 @@ class VerdictLedger(SphinxDirective):
             verdict.append(line("measured under the first protocol", "ledger-detail"))
         origin = (row["preset"], row["device"], row["commit"] and f"commit {row['commit'][:7]}")
         verdict.append(line(" · ".join(str(part) for part in origin if part), "ledger-detail"))
+        if told := registered(row):
+            verdict.append(line(told, "ledger-detail"))
         return [
             [paper],
             [line(row["statement"]), line(row["source"], "ledger-detail")],
@@ -120,6 +122,22 @@ def how_tested(row: dict[str, Any]) -> list[str]:
         loss = row["kind"] == "no loss"
         lines.append(f"no loss of {margin} or more" if loss else f"margin {margin}")
     return lines
+
+
+def registered(row: dict[str, Any]) -> str:
+    """Return the version that a primary claim was judged under, and what earlier ones said of it.
+
+    It is empty for an exploratory claim and where there is no registration.
+    """
+    made = row.get("registration")
+    if made is None or not row["primary"]:
+        return ""
+    earlier = (each for each in row["versions"] or () if each["version"] < made)
+    said = [
+        f"version {each['version']} said: {each['verdicts'].get(row['claim']) or 'nothing on record'}"
+        for each in earlier
+    ]
+    return "; ".join([f"registered version {made}", *said])
 
 
 @lru_cache(maxsize=1)
