@@ -132,12 +132,12 @@ def registered(row: dict[str, Any]) -> str:
     made = row.get("registration")
     if made is None or not row["primary"]:
         return ""
-    earlier = (each for each in row["versions"] or () if each["version"] < made)
-    said = [
-        f"version {each['version']} said: {each['verdicts'].get(row['claim']) or 'nothing on record'}"
-        for each in earlier
-    ]
-    return "; ".join([f"registered version {made}", *said])
+    told = [f"registered version {made}"]
+    for each in row["versions"] or ():
+        if each["version"] < made:
+            word = each["verdicts"].get(row["claim"]) or "nothing on record"
+            told.append(f"version {each['version']} said: {word}")
+    return "; ".join(told)
 
 
 @lru_cache(maxsize=1)
