@@ -200,12 +200,12 @@ def test_the_plot_is_a_table_whose_text_says_all_of_it():
     assert "<script" not in text and text.count("<tbody") == 2
     assert '<th scope="rowgroup" role="rowheader" colspan="4"><a>One</a></th>' in text
     assert (
-        "<span>+2.00 points,</span> <span>+1.00 to +3.00</span>" in text
+        "<span>+2.00 points,</span> <span>+1.00 to +3.00;</span> <span>margin +1.00</span>" in text
         and "98.8% interval" in text
     )
     assert "Primary claims: 1 supported, 1 inconclusive." in text
     assert "verdict-inconclusive" in text and "logarithmic beyond 2 margins" in text
     assert all(given.get("aria-hidden") == "true" for tag, given in tags if tag == "svg")
     near = forest.forest({"": [out(lo=0.001, mean=0.002, hi=0.003)]})
-    assert "logarithmic" not in near and "no loss left of zero" not in near
-    assert "for a claim of no loss left of zero" in forest.forest({"": [out("no loss")]})
+    assert "logarithmic" not in near and "the margin of no loss" not in near
+    assert "the margin of no loss lies left of it" in forest.forest({"": [out("no loss")]})

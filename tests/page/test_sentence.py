@@ -29,7 +29,8 @@ PHENOMENON = toy.study(
     ),
 )
 INTERVAL = Interval(0.0123, 0.0045, 0.0201, level=0.9875, n=20, sd=0.01)
-EFFECT = "+1.23 points, +0.45 to +2.01"
+MEAN = "+1.23 points"
+EFFECT = f"{MEAN}, +0.45 to +2.01"
 
 
 def verdicts(*words):
@@ -56,12 +57,14 @@ def sentences(request):
 def test_every_sentence_is_well_formed(sentences):
     for words, text in sentences:
         assert re.match(
-            r"(Yes|No|Not quite)(, so far)?: |Only (in part: )?|Not (settled|judged): ", text
+            r"(Yes|No|Not quite), at this scale( so far)?: |Only (in part: )?|"
+            r"Not (settled|judged): ",
+            text,
         )
-        assert text.endswith(".") and text.replace(EFFECT, "").count(".") == 1, text
+        assert text.endswith(".") and re.sub(r"\d\.\d", "", text).count(".") == 1, text
         assert not re.search(r"\s\s|\s[,;:.]|[,;:.]\s*[,;:.]", text), text
-        assert len(text.split()) <= 50, text
-        assert len(words) == 4 or len(text.split()) <= 45, text
+        assert len(text.split()) <= 60, text
+        assert len(words) == 4 or len(text.split()) <= 50, text
 
 
 def test_every_claim_is_named_once_in_the_clause_of_its_verdict(sentences):
@@ -76,6 +79,7 @@ def test_every_claim_is_named_once_in_the_clause_of_its_verdict(sentences):
                 said = CLAUSES[kind, word][:3]
             assert any(f"{part} " in clause or f"{part};" in f"{clause};" for part in said), text
         assert text.count(EFFECT) == any(word != NOT_LEARNED for _, word in words)
+        assert text.count(MEAN) == sum("a net did not learn" not in clause for clause in clauses)
 
 
 def test_the_first_words_never_contradict_a_verdict(sentences):
@@ -87,7 +91,7 @@ def test_the_first_words_never_contradict_a_verdict(sentences):
         assert text.startswith("Not quite") == (
             not yes and bool(against) and against <= {"real but small", "small loss"}
         )
-        assert bool(re.match("No[,:]", text)) == (
+        assert text.startswith("No,") == (
             not yes and bool(against & {"no meaningful gain", "contradicted"})
         )
         if not yes and not against:
@@ -111,17 +115,19 @@ def test_the_subject_is_named_once(sentences):
     [
         (
             [("gain", "no meaningful gain")] * 2,
-            "No: SAM gains nothing that matters with clean labels ({}) or with wrong labels.",
+            "No, at this scale: SAM gains nothing that matters with clean labels ({}) or with "
+            "wrong labels.",
         ),
         (
             [("gain", "no meaningful gain"), ("gain", "supported")],
             "Only with wrong labels ({}) does SAM gain enough to matter; it gains nothing that "
-            "matters with clean labels.",
+            "matters with clean labels (+1.23 points).",
         ),
         (
             [("no loss", "supported"), ("gain", "supported"), ("gain", "inconclusive")],
-            "Yes, so far: SAM gains enough to matter with wrong labels ({}); it loses nothing that "
-            "matters with clean labels; the verdict is open against random directions.",
+            "Yes, at this scale so far: SAM gains enough to matter with wrong labels ({}); it "
+            "loses nothing that matters with clean labels (+1.23 points); the verdict is open "
+            "against random directions (+1.23 points).",
         ),
         (
             [("gain", "inconclusive")],
@@ -130,7 +136,7 @@ def test_the_subject_is_named_once(sentences):
         (
             [("gain", "contradicted"), ("gain", NOT_LEARNED), ("gain", "supported")],
             "Only in part: SAM gains enough to matter against random directions ({}); it loses "
-            "with clean labels; a net did not learn with wrong labels.",
+            "with clean labels (+1.23 points); a net did not learn with wrong labels.",
         ),
     ],
 )

@@ -87,9 +87,11 @@ def _group(axis: Axis, heading: str, outs: Sequence[Verdict]) -> str:
     rows = ROW.format(' class="forest-group"', first) if heading else ""
     for out in outs:
         mean, ends = effect_text(out).split(", ")
+        margin = units.effect(out.claim.boundary, *out.claim.measure)
         cells = (
             f'<td role="cell" class="forest-plot">{axis.interval(out)}</td>'
-            f'<td role="cell" class="forest-effect"><span>{mean},</span> <span>{ends}</span></td>'
+            f'<td role="cell" class="forest-effect"><span>{mean},</span> <span>{ends};</span> '
+            f"<span>margin {margin}</span></td>"
             f'<td role="cell">{badge(out.verdict)}</td>'
         )
         name = f'<th scope="row" role="rowheader">{html.escape(out.claim.statement)}</th>'
@@ -105,10 +107,11 @@ def _caption(outs: Sequence[Verdict]) -> str:
     loss = any(out.claim.kind == "no loss" for out in outs)
     far = any(abs(end) > LINEAR for out in outs for end in _in_margins(out))
     return (
-        f"Primary claims: {found}. A dot is the mean over paired seeds, its line the {levels} "
-        "interval, both divided by the margin, the smallest effect that matters. Right of the "
-        "gray zero favors the claim. Green is the margin"
-        f"{', for a claim of no loss left of zero' if loss else ''}."
+        f"Primary claims: {found}. A dot is the mean over paired seeds; its line is the {levels} "
+        "interval, wide enough for all of a chapter's to hold together at 95%. Both are divided by "
+        "the margin, the smallest effect that matters, which is green. Right of the gray zero "
+        "favors the claim"
+        f"{'; the margin of no loss lies left of it' if loss else ''}."
         f"{f' The scale is logarithmic beyond {LINEAR} margins.' if far else ''}"
     )
 

@@ -12,9 +12,9 @@ The first words depend on the verdicts alone:
 | anything else | No |
 
 "Real but small", "small loss", "no meaningful gain" and "contradicted" speak against "supported".
-Yes, Not quite and No go on with "so far" where a claim is inconclusive or not judged. Only names
-its cases first where all support is of one kind and every claim is settled; else it is "Only in
-part". Every claim is named once, in the clause of its verdict.
+Yes, Not quite and No go on with "at this scale", and "so far" where a claim is inconclusive or not
+judged. Only names its cases first where all support is of one kind and every claim is settled; else
+it is "Only in part". Every claim is named once, in the clause of its verdict.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ AGAINST = (*SMALL, "no meaningful gain", "contradicted")
 
 
 def sentence(study: Study, outs: Sequence[Verdict]) -> str:
-    """Return the answer to the study's question as one sentence, with the first claim's effect.
+    """Return the answer to the study's question as one sentence, with one effect a clause.
 
     A claim that is not judged has no effect to tell.
 
@@ -108,12 +108,15 @@ def sentence(study: Study, outs: Sequence[Verdict]) -> str:
             first = _inverted(study, kinds[0], cases.listed(groups.pop(kinds[0])))
             return f"{first}; {'; '.join(_clauses(study, groups, cases, first=False))}."
         return f"Only in part: {'; '.join(_clauses(study, groups, cases))}."
-    so_far = "" if settled else ", so far"
-    return f"{head}{so_far}: {'; '.join(_clauses(study, groups, cases))}."
+    so_far = "" if settled else " so far"
+    return f"{head}, at this scale{so_far}: {'; '.join(_clauses(study, groups, cases))}."
 
 
 class Cases:
-    """Lists of claims by their cases; the first of all is followed by its effect."""
+    """Lists of claims by their cases; the first of each list is followed by its effect.
+
+    The very first effect comes with its interval.
+    """
 
     def __init__(self, study: Study) -> None:
         """Take the study that names the cases."""
@@ -121,12 +124,12 @@ class Cases:
 
     def listed(self, outs: Sequence[Verdict], joined: str = "and") -> str:
         """Return cases as a list: "with clean labels (+0.02 points, ...) and against SGD"."""
-        texts = []
-        for out in outs:
-            unsaid = self._said or _short(out) == UNJUDGED
-            effect = "" if unsaid else f" ({effect_text(out)})"
+        texts = [case(self._study, out.claim) for out in outs]
+        if _short(outs[0]) != UNJUDGED:
+            of = outs[0].claim.measure
+            mean = units.with_unit(outs[0].interval.mean, *of)
+            texts[0] += f" ({mean if self._said else effect_text(outs[0])})"
             self._said = True
-            texts.append(case(self._study, out.claim) + effect)
         *most, last = texts
         return f"{', '.join(most)} {joined} {last}" if most else last
 
