@@ -176,24 +176,20 @@ Markdown(
 )
 
 # %% [markdown]
-# ### How long you search
+# ### How long you search, and what costs less
 #
 # Whoever tries few settings gets another answer than whoever tries many. The next figure gives the
 # same contrasts for searches of every length, from the trials above: the expected score of the best
 # of $k$ tries in each arm, by validation. The verdicts are those at 8 tries.
+#
+# Below it, SAM meets two rivals that need no second gradient: label smoothing, and a moving average
+# of the weights, which later work names {cite}`kaddour2022`. Both are compared at equal steps, so
+# at half of SAM's cost.
 
 # %% tags=["hide-input"]
 page.show_search(*equal_cost, "direction")
-
-# %% [markdown]
-# ### Against what costs less
-#
-# Two rivals need no second gradient: label smoothing, and a moving average of the weights, which
-# later work names {cite}`kaddour2022`. Both are compared at equal steps, so at half of SAM's cost.
-
-# %% tags=["hide-input"]
-rivals = ("against-smoothing", "against-average")
-page.compare(*(f"{labels}-{rival}" for labels in ("clean", "noise") for rival in rivals))
+clean = ("clean-against-smoothing", "clean-against-average")
+page.compare(*clean, "noise-against-smoothing", "noise-against-average")
 
 # %% [markdown]
 # ## Ablations
