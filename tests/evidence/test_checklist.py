@@ -55,7 +55,7 @@ def made(of):
     return SimpleNamespace(
         preset=SIZES.plain() | {"tries": 4},
         results_version=1,
-        provenance={},
+        provenance={"registration": 1},
         test=digest_of_test(of, SIZES),
         trials=pd.DataFrame(trials),
         rows=rows,
@@ -128,6 +128,7 @@ NOISE_ONLY = {"claims": (replace(toy.CLAIM, contrast=(toy.SLOW - toy.SGD) @ toy.
 OFF = replace(SHIFTED, kind="out of scope", why="needs ImageNet-C")
 BROKEN = [
     ("1. Claims before results", {}, lambda record: {"test": "edited"}),
+    ("1. Claims before results", {}, lambda record: {"provenance": {}}),
     ("2. Every core arm", {"claims": (SHIFTED,)}, without("arm", "slow")),
     (
         "2. Healthy arms",
@@ -191,6 +192,20 @@ def test_what_does_not_hold_is_not_met(rules, rule, declared, broken):
     of = toy.study(**FIELDS | {name: tuple(value) for name, value in declared.items()})
     record = made(of)
     assert rules(of, SimpleNamespace(**vars(record) | broken(record)))[rule] == "not met"
+
+
+def test_conditions_may_differ_in_their_seeds(rules):
+    sizes = tuple(replace(each, where={"noise": {"seeds": 10}}, seeds=12) for each in (SIZES, GPU))
+    of = toy.study(**FIELDS | {"presets": sizes})
+    record = made(of)
+    more = record.rows[(record.rows["seed"] % 10 < 2) & (record.rows["condition"] == "clean")]
+    more = more.assign(seed=more["seed"] + 10)
+    record.rows = record.best = pd.concat([record.rows, more], ignore_index=True)
+    record.floor = pd.concat([record.floor, more[more["arm"] == "slow"][record.floor.columns]])
+    said = rules(of, record)
+    for rule in ("6. Paired seeds", "7. Every run recorded", "8. Intervals"):
+        assert said[rule] == "met"
+    assert rules(of, record, "because")["6. Paired seeds"].startswith("n = 10 or 12, the same")
 
 
 def test_every_rule_is_seen_to_be_not_met(rules):

@@ -13,9 +13,11 @@ from reviewlib.evidence.results import conditions_of
 from reviewlib.evidence.store import BOOK, Store
 from reviewlib.evidence.validity import EVIDENCE, problems
 from reviewlib.trial.arms import CORE_ROLES
+from reviewlib.trial.claims import Claim
 from reviewlib.trial.controls import is_a_a
+from reviewlib.trial.experiment import count_runs
 from reviewlib.trial.fingerprints import test_digest
-from reviewlib.trial.study import Study
+from reviewlib.trial.study import Preset, Study
 
 Rule = tuple[str, bool | None, str]  # name, whether it is met (None: does not apply), reason
 
@@ -46,8 +48,10 @@ def _before(study: Study, record: Record) -> list[Rule]:
     return [
         (
             "1. Claims before results",
-            record.test == test_digest(study, study.preset(record.preset["name"])),
-            "checked by the digest of the test, which is stamped on every final run",
+            record.test == test_digest(study, study.preset(record.preset["name"]))
+            and type(record.provenance.get("registration")) is int,
+            "checked by the digest of the test, which is stamped on every final run, and by its "
+            "registration",
         ),
         (
             "2. Every core arm",
@@ -114,12 +118,12 @@ def _equal_tuning(study: Study, record: Record) -> Rule:
 
 def _after(study: Study, record: Record, store: Store) -> list[Rule]:
     """Return the rules on the final runs and on the analysis of them."""
-    rows, arms = record.rows, record.rows.groupby(["arm", "condition"])
-    seeds = arms["seed"].apply(frozenset)
+    rows = record.rows
+    seeds = rows.groupby(["condition", "arm"])["seed"].apply(frozenset)
+    sets = seeds.groupby("condition").agg(lambda of_arms: len(set(of_arms)))
+    counts = seeds.map(len).groupby("condition").min()  # conditions may differ in it
     preset = study.preset(record.preset["name"])
-    expected = len(study.seeds(preset)) * sum(
-        len(study.arms_in(condition, preset)) for condition in study.conditions_of(preset)
-    )
+    expected = count_runs(study, preset)
     diverged = int(rows["diverged_at"].notna().sum())
     level = units.percent(stats.simultaneous_level(len(study.primary)))
     primary = [verdicts.judge(study, record, claim) for claim in study.primary]
@@ -127,8 +131,9 @@ def _after(study: Study, record: Record, store: Store) -> list[Rule]:
     return [
         (
             "6. Paired seeds",
-            seeds.nunique() == 1 and len(seeds.iloc[0]) >= FEWEST_SEEDS,
-            f"n = {len(seeds.iloc[0])}, the same seeds in every arm",
+            bool((sets == 1).all() and counts.min() >= FEWEST_SEEDS),
+            f"n = {' or '.join(map(str, sorted(set(counts))))}, the same seeds in every arm of a "
+            "condition",
         ),
         (
             "7. Every run recorded",
@@ -137,7 +142,7 @@ def _after(study: Study, record: Record, store: Store) -> list[Rule]:
         ),
         (
             "8. Intervals",
-            all(out.interval.n == len(seeds.iloc[0]) for out in primary),
+            all(out.interval.n == _seeds(preset, out.claim) for out in primary),
             f"Student t, paired; {level} for {len(primary)} primary claims",
         ),
         _computed(study, record, primary),
@@ -151,6 +156,11 @@ def _after(study: Study, record: Record, store: Store) -> list[Rule]:
         _shift(study),
         _scale(study, record, store),
     ]
+
+
+def _seeds(preset: Preset, claim: Claim) -> int:
+    """Return the number of seeds that a preset has for a claim."""
+    return min(preset.at(condition).seeds for condition in conditions_of(claim))
 
 
 def _computed(study: Study, record: Record, primary: list[verdicts.Verdict]) -> Rule:
