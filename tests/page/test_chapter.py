@@ -82,7 +82,11 @@ def test_the_closing_shows_verdicts_controls_price_and_the_checklist(open_page, 
     open_page(controlled, **toy.CONTROLLED).closing()
     found, controls, price, rules = texts(shown(), "text/html")
     assert "could have noticed" in found and "The method is better." in found
-    assert controls.count("against itself") == 2 and "forward-backward passes" in price
+    assert (
+        "against itself, tuned again" in controls
+        and "all of its images" in controls
+        and "forward-backward passes" in price
+    )
     assert "11. Shift" in rules and "<details>" in rules
 
 

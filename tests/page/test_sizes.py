@@ -29,7 +29,8 @@ def test_it_has_the_pools_the_overlap_the_folds_and_the_search(said):
         "two seeds share 1.5% of their training and 4% of their validation images"
     )
     assert table["test images"] == "1,000 a seed, which no other seed has"
-    assert table["trials × tries"].startswith("3 trials of every arm on every seed; judged is the")
+    said = "3 trials of every searched arm on every seed; judged is the"
+    assert table["trials × tries"].startswith(said)
     assert table["trials × tries"].endswith("expected best of 2")
     assert table["search"] == "stratified over each range, drawn anew for every seed"
 

@@ -191,13 +191,13 @@ def test_a_study_with_the_standard_controls_judges_them():
     study = toy.study(arms=(*ARMS, *standard_controls(SGD, (CLEAN,))))
     assert {claim.name: claim.statement for claim in study.controls} == {
         "a_a-clean": "SGD against itself, tuned again, clean labels.",
-        "positive-clean": "SGD against itself with a quarter of its images, clean labels.",
+        "positive-clean": "SGD with all of its images against a quarter of them, clean labels.",
     }
 
 
 def test_a_control_with_half_the_images_says_so():
     (_, positive) = toy.study(arms=(*ARMS, AGAIN, PART), claims=(CLAIM,)).controls
-    assert positive.statement == "SGD against itself with 50% of its images, wrong labels."
+    assert positive.statement == "SGD with all of its images against 50% of them, wrong labels."
 
 
 def test_the_fields_of_an_arm_after_its_label_are_given_by_name():

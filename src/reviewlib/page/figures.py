@@ -95,19 +95,27 @@ def contrasts(study: Study, verdicts: Sequence[Verdict]) -> Drawn:
         axis.set_ylim(0.5, len(mine) + 0.7)
         axis.set(xlabel=axis_label)
     table = pd.DataFrame(_listed(label, out) for label, out in zip(labels, verdicts, strict=True))
-    levels = ", ".join(sorted({units.percent(out.interval.level) for out in verdicts}))
+    levels = ", ".join(
+        f"{units.percent(level)} for {what}"
+        for what, level in sorted({(_kind(out), out.interval.level) for out in verdicts})
+    )
+    loss = any(out.claim.kind == "no loss" for out in verdicts)
     return Drawn(
         fig,
         table,
         "Paired differences. Each gray point is one seed; blue is the mean with its interval "
-        f"({levels}); green is the margin, the smallest effect that would matter: a gain to the "
-        "right of zero, for claims of no loss a loss to the left.",
+        f"({levels}); green is the margin, the smallest effect that would matter"
+        f"{', of no loss left of zero' if loss else ''}.",
         "Paired differences: "
         + "; ".join(
             f"{row['contrast']} {row['mean']} ({row['low']} to {row['high']})"
             for row in table.to_dict("records")
         ),
     )
+
+
+def _kind(out: Verdict) -> str:
+    return "primary claims" if out.claim.primary else "the others"
 
 
 def _listed(label: str, out: Verdict) -> dict[str, object]:

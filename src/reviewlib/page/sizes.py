@@ -67,8 +67,8 @@ def _pools_and_search(study: Study, record: Record) -> dict[str, str]:
         f"{shared('validation', there[1])} of their validation images",
         "test images": f"{each(lambda here: there[2] // here['seeds'])} a seed, which no other "
         "seed has",
-        "trials × tries": f"{each(lambda here: here['trials'])} trials of every arm on every seed; "
-        f"judged is the expected best of {each(lambda here: here['tries'])}",
+        "trials × tries": f"{each(lambda here: here['trials'])} trials of every searched arm on "
+        f"every seed; judged is the expected best of {each(lambda here: here['tries'])}",
         "search": "stratified over each range, drawn anew for every seed",
     }
 

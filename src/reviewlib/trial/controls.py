@@ -58,7 +58,7 @@ def control_claim(study: Study, control: Arm, condition: Condition) -> Claim:
     else:
         name, fraction = "positive", control.train_fraction
         part = "a quarter" if fraction == QUARTER else f"{fraction:.0%}"
-        statement = f"{baseline.label} against itself with {part} of its images"
+        statement = f"{baseline.label} with all of its images against {part} of them"
     return Claim(
         f"{name}-{condition.name}",
         f"{statement}, {condition.label}.",

@@ -136,7 +136,7 @@ average = Arm(
     "SGD, averaged weights",
     role="simple",
     search=(*LR_DECAY, "forget"),
-    note="a moving average of the weights, no extra pass: the rival that later work names",
+    note="a moving average of the weights, no extra pass",
     train=with_average,
     conditions=MLP,
 )
