@@ -87,6 +87,19 @@ UNFAIR = {
     r"which must run in \['noise'\] too": {
         "arms": (SGD, replace(SLOW, conditions=(CLEAN,)), CHILD)
     },
+    r"arm child fixes \['damping'\], which its parent slow searches, and the search would win": {
+        "arms": (*ARMS, replace(CHILD, fixed={"damping": 0.0}))
+    },
+    r"arm part fixes \['lr'\], which it searches too": {
+        "arms": (*ARMS, replace(PART, fixed={"lr": 0.05}))
+    },
+    r"preset laptop has sizes for \['nois'\], no conditions of it": {
+        "presets": (replace(toy.TINY, where={"nois": {"seeds": 2}}),)
+    },
+    "claim both pairs the seeds of conditions .* {'clean': 3, 'noise': 2}": {
+        "claims": (replace(CLAIM, name="both", contrast=SLOW @ NOISE - SLOW @ CLEAN),),
+        "presets": (replace(toy.TINY, where={"noise": {"seeds": 2}}),),
+    },
     "which must be an arm of preset laptop too": {
         "arms": (*ARMS, CHILD),
         "presets": (replace(toy.TINY, arms=("sgd", "child")),),

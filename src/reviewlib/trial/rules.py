@@ -33,6 +33,7 @@ def require_fair(study: Study) -> None:
             )
     _require_equal_tuning(study)
     _require_parents(study)
+    _require_fixed_to_count(study)
     for role in CORE_ROLES:
         if role not in {arm.role for arm in study.arms} and role not in study.not_applicable:
             raise ValueError(
@@ -42,6 +43,7 @@ def require_fair(study: Study) -> None:
     if (primaries := len(study.primary)) > 4:
         raise ValueError(f"a study has at most four primary claims, {study.name} has {primaries}")
     _require_names_differ("claim and control", (*study.claims, *study.controls))
+    _require_known_sizes(study)
     _require_equal_seeds(study)
     run = {(arm.name, where.name) for where in study.conditions for arm in study.arms_in(where)}
     for claim in (*study.claims, *study.controls):
@@ -63,6 +65,23 @@ def _require_equal_seeds(study: Study) -> None:
                 raise ValueError(
                     f"conditions {where.ragged!r} of preset {preset.name} are one batch and must "
                     f"have equally many seeds, got {seeds[where.ragged]} and {own} ({where.name})"
+                )
+
+
+def _require_known_sizes(study: Study) -> None:
+    """Raise ValueError for sizes of a condition that would be ignored, or that cannot be paired."""
+    names = {condition.name for condition in study.conditions}
+    for preset in study.presets:
+        if unknown := sorted(set(preset.where) - names):
+            raise ValueError(f"preset {preset.name} has sizes for {unknown}, no conditions of it")
+        run = {condition.name for condition in study.conditions_of(preset)}
+        for claim in (*study.claims, *study.controls):
+            asked = {condition for *_, condition in (*claim.contrast, *claim.control)}
+            seeds = {name: preset.at(name).seeds for name in sorted(asked & run)}
+            if len(set(seeds.values())) > 1:
+                raise ValueError(
+                    f"claim {claim.name} pairs the seeds of conditions that have different numbers "
+                    f"of them in preset {preset.name}, {seeds}: give them equally many"
                 )
 
 
@@ -134,3 +153,16 @@ def _require_parents(study: Study) -> None:
         for preset in study.presets:
             if arm in study.arms_of(preset) and arms[arm.parent] not in study.arms_of(preset):
                 raise ValueError(f"{needs}be an arm of preset {preset.name} too: name it there")
+
+
+def _require_fixed_to_count(study: Study) -> None:
+    """Raise ValueError for an arm that fixes what its trials set: they would win, unseen."""
+    arms = {arm.name: arm for arm in study.arms}
+    for arm in study.arms:
+        searched = arms[arm.parent].search if arm.parent else arm.search
+        if both := sorted(set(searched) & set(arm.fixed)):
+            whose = f"its parent {arm.parent} searches" if arm.parent else "it searches too"
+            raise ValueError(
+                f"arm {arm.name} fixes {both}, which {whose}, and the search would win: read the "
+                "fixed value under another name, or leave it out"
+            )
