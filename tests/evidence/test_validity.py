@@ -135,6 +135,34 @@ def test_an_ablation_that_was_not_tried_at_its_parents_settings_is_stale(own_cac
     assert "the search has changed for child" in problems(replace(made, runs=other), of, ELSEWHERE)
 
 
+SOME = toy.study(**toy.CONTROLLED)
+FIRST = SOME.seeds(toy.TINY)[0]
+
+
+@pytest.mark.parametrize(
+    ("left", "named"),
+    [
+        (lambda runs: runs[runs["seed"] != FIRST], "sgd, slow, again, part"),
+        (lambda runs: runs[runs["arm"] != "again"], "again"),
+        (lambda runs: runs[(runs["arm"] != "slow") | (runs["condition"] != "noise")], "slow"),
+        (lambda runs: pd.concat([runs, runs[runs["arm"] == "sgd"]]), "sgd"),
+        (lambda runs: runs.assign(seed=runs["seed"] + 3), "sgd, slow, again, part"),
+    ],
+    ids=["a seed", "a control", "a condition", "a run twice", "other seeds"],
+)
+def test_a_record_without_exactly_the_runs_of_its_study_is_not_shown(own_cache, left, named):
+    made = make(SOME, toy.TINY)
+    assert problems(made, SOME, ELSEWHERE) == []
+    found = problems(replace(made, runs=left(made.runs)), SOME, ELSEWHERE)
+    assert f"runs are missing, or not those of the study, for {named}" in found
+
+
+@pytest.mark.parametrize("left", [slice(0), slice(1, None)], ids=["none", "a seed less"])
+def test_a_record_without_its_floor_is_not_shown(record, left):
+    found = problems(replace(record, floor=record.floor[left]), OF, ELSEWHERE)
+    assert found == ["logistic regression is not there once for every condition and seed"]
+
+
 def test_another_search_of_an_arm_that_no_test_covers_makes_it_stale(record):
     before, after = (
         toy.study(claims=(), hyperparameters=(LR, replace(DAMPING, high=high))) for high in (1, 2)

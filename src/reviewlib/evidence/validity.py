@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from reviewlib.evidence.committed import refused
 from reviewlib.evidence.record import Record, RecordError
 from reviewlib.evidence.registration import EVIDENCE
@@ -40,6 +42,8 @@ def beyond_repair(record: Record, study: Study, store: Store = BOOK) -> list[str
             "what defines the test was changed after the final seeds had run; if it has to be, "
             "raise results_version and run them anew"
         ]
+    if preset.name in EVIDENCE and _other_floor(record, study, preset):
+        return ["logistic regression is not there once for every condition and seed"]
     return refused(record, study) if store == BOOK else []
 
 
@@ -56,6 +60,7 @@ def to_rerun(record: Record, study: Study, store: Store = BOOK) -> dict[str, lis
     reasons = {
         "not in the records yet:": [name for name in arms if name not in record.fingerprints],
         "no longer in the study:": [name for name in record.fingerprints if name not in arms],
+        "runs are missing, or not those of the study, for": _other_runs(record, study, preset),
         "the search has changed for": _searched_otherwise(record, study, preset, store),
         "the fixed settings have changed for": _fixed_otherwise(record, study),
         "the code no longer reproduces": [
@@ -132,6 +137,42 @@ def best(study: Study, store: Store = BOOK) -> tuple[Record, list[str]]:
         f"{'; '.join(notes) or 'none were made'}; "
         f"run `reviewlib study {study.name}{store.options} --preset laptop`"
     )
+
+
+def _other_floor(record: Record, study: Study, preset: Preset) -> bool:
+    """Return whether the floor is not there once for every seed of the record's conditions.
+
+    A condition that is new, or gone, makes its arms stale, and a rerun makes the whole floor anew.
+    """
+    there = sorted(
+        zip(record.floor.get("condition", ()), record.floor.get("seed", ()), strict=True)
+    )
+    names = set(record.runs["condition"]) & {each.name for each in study.conditions_of(preset)}
+    asked = sorted((name, seed) for name in names for seed in study.seeds(preset.at(name)))
+    return [each for each in there if each[0] in names] != asked
+
+
+def _other_runs(record: Record, study: Study, preset: Preset) -> list[str]:
+    """Return the arms of a record that do not have one run on every seed of their conditions.
+
+    A condition that is new, or gone, shows in an arm's fingerprint.
+    """
+    names = ["arm", "condition", "seed"]
+    there = Counter(record.runs[names].itertuples(index=False, name=None))
+    asked = Counter(
+        (arm.name, condition.name, seed)
+        for condition in study.conditions_of(preset)
+        for arm in study.arms_in(condition, preset)
+        if condition.name in record.fingerprints.get(arm.name, ())
+        for seed in study.seeds(preset.at(condition))
+    )
+    conditions = {condition.name for condition in study.conditions_of(preset)}
+    odd = {
+        arm
+        for arm, condition, seed in there | asked
+        if condition in conditions and there[arm, condition, seed] != asked[arm, condition, seed]
+    }
+    return [arm.name for arm in study.arms_of(preset) if arm.name in odd]
 
 
 def _searched_otherwise(record: Record, study: Study, preset: Preset, store: Store) -> list[str]:
