@@ -141,6 +141,14 @@ def test_runs_before_the_registration_are_unregistered_though_the_cache_kept_the
     assert forged == why
 
 
+def test_runs_of_other_sizes_than_the_registered_ones_are_unregistered(commit, monkeypatch):
+    register(toy.study(), "the first")
+    head = commit()
+    monkeypatch.setattr(provenance, "commit", lambda: head)
+    ran = [make(toy.study(), replace(toy.TINY, seeds=seeds)) for seeds in (3, 2)]
+    assert [each.provenance["registration"] for each in ran] == [1, "unregistered"]
+
+
 def test_a_record_of_another_test_or_arithmetic_than_it_claims_is_refused(commit, record):
     register(toy.study(), "the first")
     head = commit()

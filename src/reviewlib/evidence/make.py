@@ -16,6 +16,7 @@ from reviewlib.evidence.store import BOOK, Store
 from reviewlib.evidence.validity import EVIDENCE, beyond_repair, settings_source, to_rerun
 from reviewlib.train import device as devices
 from reviewlib.trial import cache, experiment
+from reviewlib.trial.fingerprints import test_digest
 from reviewlib.trial.study import Preset, Study
 
 
@@ -56,6 +57,7 @@ def make(
         **how,
     )
     tests = {row["test"] for row in out.runs}
+    test = tests.pop() if len(tests) == 1 else "mixed"
     runs = pd.DataFrame(out.runs).drop(columns=list(cache.ORIGIN))
     compared = {(arm, where) for claim in study.primary for _, arm, where in claim.contrast}
     named = zip(runs["arm"], runs["condition"], strict=True)
@@ -63,13 +65,15 @@ def make(
     made = provenance.of(out.runs, time.perf_counter() - start)
     made["cpu_seconds"] = round(float(runs["seconds"].sum()), 1)
     if preset.name in EVIDENCE:
-        made["registration"] = committed.stated(study, preset.name, made["commit"].split(", "))
+        made["registration"] = committed.UNREGISTERED
+        if test in [test_digest(study, size) for size in study.presets if size.name == preset.name]:
+            made["registration"] = committed.stated(study, preset.name, made["commit"].split(", "))
     return Record(
         study=study.name,
         preset=preset.plain(),
         results_version=study.results_version,
         data={"name": preset.data, "checksum": data.load(preset.data).checksum},
-        test=tests.pop() if len(tests) == 1 else "mixed",
+        test=test,
         provenance=made,
         runs=runs,
         floor=out.floor,
