@@ -1,5 +1,6 @@
 """A run, an arm's whole search on one seed, is a pure function of its arguments."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -77,6 +78,22 @@ def test_a_diverged_trial_scores_chance_on_validation_too_and_says_when():
     assert row["diverged_at"][0] is not None and row["diverged_at"][1:] == [None] * 3
     (plain,) = perform(STUDY, [RUN])
     assert [values[1:] for values in row["scores"].values()] == list(plain["scores"].values())
+
+
+@pytest.mark.parametrize("where", ["validation", "fold", "both"])
+def test_a_model_with_finite_weights_and_no_finite_loss_has_diverged(where):
+    def evaluate(model, split):
+        bad = where in ("both", "validation" if len(split) == toy.TINY.validation else "fold")
+        return toy.train.evaluate(model, split) | ({"nll": math.nan} if bad else {})
+
+    (row,) = perform(toy.study(evaluate=evaluate), [ONE])
+    (plain,) = perform(STUDY, [ONE])
+    assert row["diverged_at"] == [toy.TINY.steps - 1]
+    chance = {"accuracy": [0.1], "nll": [2.30259], "early_accuracy": [0.1]}
+    assert {name: row["scores"][name] for name in chance} == chance
+    for name in ("accuracy", "nll"):  # a test image may not rank the trial
+        kept = plain["scores"] if where == "fold" else {f"validation_{name}": chance[name]}
+        assert row["scores"][f"validation_{name}"] == kept[f"validation_{name}"]
 
 
 def test_a_run_whose_trials_all_diverged_scores_chance_everywhere():

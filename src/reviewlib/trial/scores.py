@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,7 +40,8 @@ def row_of(
         the trials), best (scores that are taken of the best trial only), curve (of the best trial),
         passes (of a trial), seconds (of all), peak_bytes, correct (see `correctness`).
     """
-    scores = [_scores(study, ends, sample, fold) for ends in trials]
+    scored = [_scored(study, ends, sample, fold) for ends in trials]
+    trials, scores = [ends for ends, _ in scored], [score for _, score in scored]
     diverged = [_diverged_at(ends) for ends in trials]
     table = {name: [_short(score[name]) for score in scores] for name in _shared(scores)}
     order = ranking(table["validation_accuracy"], table["validation_nll"])
@@ -97,9 +99,25 @@ def _right(end: Fit, fold: data.Split, classes: int) -> torch.Tensor:
     return (end.model(fold.pixels()).argmax(-1) == fold.labels).float().cpu()
 
 
-def _scores(
+def _scored(
     study: Study, ends: Sequence[Fit], sample: Sample, fold: data.Split
-) -> Mapping[str, float]:
+) -> tuple[Sequence[Fit], Row]:
+    """Return a trial's last fits and its scores; one that has no finite loss has diverged.
+
+    Weights may be finite after the last update and so large that the model's losses are not. Only
+    the validation images rank the trial, so a loss on the fold changes nothing there.
+    """
+    scores = _scores(study, ends, sample, fold)
+    if math.isfinite(scores["validation_nll"]) and math.isfinite(scores["nll"]):
+        return ends, scores
+    lost = [replace(end, diverged_at=end.config.steps - 1 if end.config else 0) for end in ends]
+    chance = _scores(study, lost, sample, fold)
+    if math.isfinite(scores["validation_nll"]):
+        chance |= {name: scores[name] for name in scores if name.startswith("validation_")}
+    return lost, chance
+
+
+def _scores(study: Study, ends: Sequence[Fit], sample: Sample, fold: data.Split) -> Row:
     """Return a trial's scores on the validation images and on the fold."""
     if _diverged_at(ends) is not None:
         chance = {"accuracy": 1 / sample.classes, "nll": math.log(sample.classes)}
