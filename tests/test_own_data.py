@@ -51,6 +51,13 @@ def test_sizes_shrink_to_the_data_in_every_condition(folder):
     assert resize(preset, name=preset.data) == preset
 
 
+def test_a_number_of_seeds_holds_in_every_condition():
+    preset = replace(toy.TINY, where={"noise": {"seeds": 20, "steps": 7}, "clean": {"steps": 8}})
+    size = resize(preset, 2)
+    assert [size.at(name).seeds for name in ("noise", "clean")] == [2, 2]
+    assert [size.at(name).steps for name in ("noise", "clean")] == [7, 8]
+
+
 @pytest.mark.parametrize(
     ("batch", "seeds", "message"),
     [

@@ -31,7 +31,13 @@ def resize(preset: Preset, seeds: int | None = None, name: str | None = None) ->
     if seeds is not None and seeds < 2:
         raise ValueError(f"seeds must be at least 2, or there is no interval, got {seeds}")
     if name in (None, preset.data):
-        return replace(preset, seeds=seeds or preset.seeds)
+        where = preset.where
+        if seeds:
+            where = {
+                condition: {name: value for name, value in sizes.items() if name != "seeds"}
+                for condition, sizes in where.items()
+            }
+        return replace(preset, seeds=seeds or preset.seeds, where=where)
     return _fitted(preset, data.load(name), seeds)
 
 
