@@ -54,6 +54,18 @@ def test_a_cached_run_on_other_splits_is_not_used_again(monkeypatch):
     assert not row["from_cache"]
 
 
+def test_conditions_that_differ_in_name_alone_are_not_mixed_up():
+    def net(run):
+        width = 4 if run.condition.name == "clean" else 32
+        return train.models.mlp(run.sample.train, run.sample.classes, width)
+
+    of = toy.study(net=net, conditions=(CLEAN, replace(CLEAN, name="wide")), claims=())
+    runs = [replace(RUN, condition=where) for where in of.conditions]
+    first, again = map_runs(of, runs), map_runs(of, runs)
+    assert [row["condition"] for row in again] == ["clean", "wide"]
+    assert [timeless(row) for row in first] == [timeless(row) for row in again]
+
+
 def test_given_fingerprints_are_not_replayed():
     (one,) = map_runs(STUDY, [RUN], fingerprints={"sgd": {"clean": {}}})
     (other,) = map_runs(STUDY, [RUN], fingerprints={"sgd": {"clean": {"losses": [1.0]}}})

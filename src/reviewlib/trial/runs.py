@@ -75,7 +75,11 @@ class Run:
                     self.arm.search_seed,
                 ],
                 "settings": [self.fixed, self.trials],
-                "condition": [self.condition.label_noise, self.condition.step_multiple],
+                "condition": [
+                    self.condition.name,
+                    self.condition.label_noise,
+                    self.condition.step_multiple,
+                ],
                 "seed": self.seed,
                 "sizes": [
                     self.preset.image_size,
