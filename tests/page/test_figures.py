@@ -88,6 +88,20 @@ PICTURES = {f"round {i}": np.full((3, 2), float(i)) for i in range(5)}
 PICTURES["round 4"][0, 0] = 0
 
 
+def test_the_caption_says_which_claims_have_which_interval(controlled):
+    first, second = (replace(toy.CLAIM, name=name) for name in ("first", "second"))
+    explored = replace(toy.CLAIM, name="explored", primary=False)
+    of = toy.study(**toy.CONTROLLED | {"claims": (first, second, explored)})
+    outs = verdicts.judge_all(of, controlled)
+    both = "its interval (95% for exploratory ones, 97.5% for primary claims);"
+    assert both in figures.contrasts(of, outs).caption
+    alone = figures.contrasts(of, outs[2:]).caption
+    assert "its interval (95%);" in alone and "no loss" not in alone
+    kept = replace(explored, kind="no loss", control=toy.CLAIM.contrast)
+    loss = verdicts.judge(of, controlled, kept)
+    assert "of no loss left of zero" in figures.contrasts(of, [loss]).caption
+
+
 def test_images_stand_side_by_side_on_one_scale():
     drawn = figures.images(PICTURES, "connections", "Masks.")
     images = [image for axis in drawn.fig.axes for image in axis.images]

@@ -95,10 +95,9 @@ def contrasts(study: Study, verdicts: Sequence[Verdict]) -> Drawn:
         axis.set_ylim(0.5, len(mine) + 0.7)
         axis.set(xlabel=axis_label)
     table = pd.DataFrame(_listed(label, out) for label, out in zip(labels, verdicts, strict=True))
-    levels = ", ".join(
-        f"{units.percent(level)} for {what}"
-        for what, level in sorted({(_kind(out), out.interval.level) for out in verdicts})
-    )
+    found = sorted({(_kind(out), units.percent(out.interval.level)) for out in verdicts})
+    one = len({level for _, level in found}) == 1
+    levels = found[0][1] if one else ", ".join(f"{level} for {what}" for what, level in found)
     loss = any(out.claim.kind == "no loss" for out in verdicts)
     return Drawn(
         fig,
@@ -115,7 +114,7 @@ def contrasts(study: Study, verdicts: Sequence[Verdict]) -> Drawn:
 
 
 def _kind(out: Verdict) -> str:
-    return "primary claims" if out.claim.primary else "the others"
+    return "primary claims" if out.claim.primary else "exploratory ones"
 
 
 def _listed(label: str, out: Verdict) -> dict[str, object]:
