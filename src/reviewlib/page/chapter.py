@@ -12,7 +12,6 @@ from IPython.display import HTML, Markdown, display
 
 from reviewlib import data as datasets
 from reviewlib import papers
-from reviewlib.evidence import verdicts
 from reviewlib.evidence.checklist import checklist
 from reviewlib.evidence.make import make
 from reviewlib.evidence.record import Record, RecordError
@@ -28,7 +27,6 @@ from reviewlib.page.missing import needs_evidence, nothing_yet
 from reviewlib.page.quotes import Quotes
 from reviewlib.page.versions import versions
 from reviewlib.train import device as devices
-from reviewlib.trial.arms import found
 from reviewlib.trial.inputs import Sample
 from reviewlib.trial.other_data import resize
 from reviewlib.trial.runs import draw
@@ -75,26 +73,10 @@ class Chapter(Quotes):
         """
         return self._evidence[0]
 
-    @cached_property
-    def verdicts(self) -> dict[str, verdicts.Verdict]:
-        """The verdict on every claim, by name."""
-        return {out.claim.name: out for out in verdicts.judge_all(self.study, self.record)}
-
-    @cached_property
-    def control_verdicts(self) -> dict[str, verdicts.Verdict]:
-        """The verdict on every control of the study, by name."""
-        outs = verdicts.judge_controls(self.study, self.record)
-        return {out.claim.name: out for out in outs}
-
     @property
     def awaits(self) -> str:
         """What the page says of older records that it shows without verdicts; "" for others."""
         return "" if self.preset.name in EVIDENCE else waiting(self.study, self.store)
-
-    def _out(self, name: str) -> verdicts.Verdict:
-        """Return the verdict on a claim or control; raise ValueError if there is none."""
-        outs = {**self.control_verdicts, **self.verdicts}
-        return found(f"study {self.study.name}", "tested claim or control", outs, name)
 
     def answer(self) -> None:
         """Display the answer box, and below it the forest plot of the primary claims.

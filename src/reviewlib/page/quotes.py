@@ -1,15 +1,18 @@
-"""What a notebook quotes from the records: effects, verdicts, what could be noticed, tables."""
+"""What a notebook quotes from the records: verdicts, effects, what could be noticed, tables."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from IPython.display import HTML
 
 from reviewlib.evidence import contrasts, stats, units
+from reviewlib.evidence.verdicts import judge_all, judge_controls
 from reviewlib.page import tables
 from reviewlib.page.markup import stamped
 from reviewlib.page.missing import needs_evidence
+from reviewlib.trial.arms import found
 
 if TYPE_CHECKING:
     from reviewlib.evidence.record import Record
@@ -18,15 +21,26 @@ if TYPE_CHECKING:
 
 
 class Quotes:
-    """The part of a chapter that returns texts and tables for the notebook to place."""
+    """The verdicts of a chapter, and the texts and tables that its notebook places."""
 
     study: Study
     record: Record
     stamp: str
 
+    @cached_property
+    def verdicts(self) -> dict[str, Verdict]:
+        """The verdict on every claim, by name."""
+        return {out.claim.name: out for out in judge_all(self.study, self.record)}
+
+    @cached_property
+    def control_verdicts(self) -> dict[str, Verdict]:
+        """The verdict on every control of the study, by name."""
+        return {out.claim.name: out for out in judge_controls(self.study, self.record)}
+
     def _out(self, name: str) -> Verdict:
         """Return the verdict on a claim or control; raise ValueError if there is none."""
-        raise NotImplementedError
+        outs = {**self.control_verdicts, **self.verdicts}
+        return found(f"study {self.study.name}", "tested claim or control", outs, name)
 
     @needs_evidence
     def says(self, name: str) -> str:
