@@ -74,5 +74,5 @@ STUDY = Study(
     question="Is SAM worth its second gradient?",
     subject="SAM",
     instead="Search the learning rate and the weight decay of what you have over a wide range, and "
-    "try label smoothing, which costs no pass, before you pay for SAM.",
+    "try label smoothing, which costs no extra pass, before you pay for SAM.",
 )
