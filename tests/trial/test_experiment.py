@@ -87,6 +87,19 @@ def test_an_ablation_searches_around_its_parents_best_settings_seed_by_seed():
     assert len({str(tried(row)) for row in children}) > 2  # not one for all
 
 
+def test_the_arms_of_a_condition_with_a_parent_take_the_settings_that_they_chose_there():
+    far = replace(toy.NOISE, name="far", label_noise=0.2, parent="clean")
+    conditions = (far, *toy.CONDITIONS)  # a child may stand before its parent
+    arms = (*toy.ARMS, replace(CHILD, conditions=("clean", "far")))
+    out = searched(toy.study(conditions=conditions, arms=arms))
+    best = chosen(out.runs)
+    there = [row for row in out.runs if row["condition"] == "far"]
+    assert {row["arm"] for row in there} == {"sgd", "slow", "child"}
+    for row in there:
+        parent = "slow" if row["arm"] == "child" else row["arm"]
+        assert tried(row) == search.around(best[parent, "clean", row["seed"]])
+
+
 def test_an_ablation_run_by_itself_takes_the_settings_that_are_given():
     given = {
         ("slow", where, seed): {"lr": 0.02 + seed % 100 / 100, "damping": 0.5}

@@ -12,6 +12,7 @@ from reviewlib.trial.arms import Arm, Hyperparameter
 from reviewlib.trial.claims import Claim
 from reviewlib.trial.study import SEEDS_APART
 
+FAR = replace(NOISE, name="far", label_noise=0.2, parent="clean")
 CHILD = replace(SLOW, name="child", role="ablation", search=(), parent="slow")
 UNFAIR = {
     "arm names must differ": {"arms": (*ARMS, SGD)},
@@ -70,7 +71,7 @@ UNFAIR = {
     "arm child takes its settings from its parent 'sam', which must be an arm of toy; it has sgd": {
         "arms": (*ARMS, replace(CHILD, parent="sam"))
     },
-    "primary claim better compares child, which has no search of its own": {
+    "primary claim better compares child in clean, which has no search of its own": {
         "arms": (*ARMS, CHILD),
         "claims": (replace(CLAIM, contrast=(CHILD - SLOW) @ CLEAN),),
     },
@@ -99,6 +100,29 @@ UNFAIR = {
     "claim both pairs the seeds of conditions .* {'clean': 3, 'noise': 2}": {
         "claims": (replace(CLAIM, name="both", contrast=SLOW @ NOISE - SLOW @ CLEAN),),
         "presets": (replace(toy.TINY, where={"noise": {"seeds": 2}}),),
+    },
+    "primary claim better compares sgd in far, slow in far, which has no search of its own": {
+        "conditions": (*toy.CONDITIONS, FAR),
+        "claims": (replace(CLAIM, contrast=(SLOW - SGD) @ FAR),),
+    },
+    "condition far takes its settings from 'dim', which must be a condition of toy; it has": {
+        "conditions": (*toy.CONDITIONS, replace(FAR, parent="dim"))
+    },
+    "condition farther .* from 'far', which must be searched itself": {
+        "conditions": (*toy.CONDITIONS, FAR, replace(FAR, name="farther", parent="far"))
+    },
+    "condition far .* from 'clean', which must run slow too": {
+        "conditions": (*toy.CONDITIONS, FAR),
+        "arms": (SGD, replace(SLOW, conditions=(NOISE, FAR))),
+        "claims": (),
+    },
+    "condition far .* from 'clean', which must be a condition of preset laptop too": {
+        "conditions": (*toy.CONDITIONS, FAR),
+        "presets": (replace(toy.TINY, conditions=(FAR,)),),
+    },
+    "condition far .* which must have its seeds, and has 3 of 4 in preset laptop": {
+        "conditions": (*toy.CONDITIONS, FAR),
+        "presets": (replace(toy.TINY, where={"far": {"seeds": 4}}),),
     },
     "which must be an arm of preset laptop too": {
         "arms": (*ARMS, CHILD),

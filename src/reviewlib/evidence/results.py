@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 def results(study: Study, record: Record, claim: Claim) -> pd.DataFrame:
     """Return the rows that a claim is judged by.
 
-    They are the expected results of a search; with an ablation among the arms, which searches
-    nothing but its learning rate, the results at the best settings of all ("at the parent's
-    settings").
+    They are the expected results of a search; with an arm that takes a parent's settings and
+    searches nothing but its learning rate, the results at the best settings of all ("at the
+    parent's settings").
     """
     return record.best if at_parents_settings(study, claim) else record.rows
 
 
 def at_parents_settings(study: Study, claim: Claim) -> bool:
     """Return whether a claim compares arms that take their settings from a parent."""
-    return any(study.arm(arm).parent for _, arm, _ in (*claim.contrast, *claim.control))
+    return any(
+        study.parent(study.arm(arm), study.condition(condition))
+        for _, arm, condition in (*claim.contrast, *claim.control)
+    )
 
 
 def conditions_of(claim: Claim) -> set[str]:

@@ -178,6 +178,7 @@ def _other_runs(record: Record, study: Study, preset: Preset) -> list[str]:
 def _searched_otherwise(record: Record, study: Study, preset: Preset, store: Store) -> list[str]:
     """Return the arms whose trials differ from those that the study would run today."""
     arms = {arm.name: arm for arm in study.arms}
+    conditions = {condition.name: condition for condition in study.conditions}
     own = chosen(record.runs.to_dict("records"))
     source = settings_source(study, preset, store) or {}
     given = source.keys() >= own.keys()  # otherwise the preset has searched for itself
@@ -187,9 +188,9 @@ def _searched_otherwise(record: Record, study: Study, preset: Preset, store: Sto
         arm, where = arms[run["arm"]], run["condition"]
         if preset.settings_from is not None:
             return [source[arm.name, where, run["seed"]]] if given else None
-        if arm.parent:
-            parent = own.get((arm.parent, where, run["seed"]))
-            return parent and search.around(parent)
+        if where in conditions and (parent := study.parent(arm, conditions[where])):
+            settings = own.get((*parent, run["seed"]))
+            return settings and search.around(settings)
         return search.trials_of(study, arm, run["seed"], record.sizes(where)["trials"])
 
     def tried(run: dict) -> list[Settings]:

@@ -60,6 +60,8 @@ class Condition:
         stack: largest number of trials of an arm that are trained as one batched model.
         ragged: name that conditions share if their nets differ only in width and are trained as one
             batch; empty if this condition has its own batches.
+        parent: name of the condition whose settings each arm takes, seed by seed, instead of a
+            search in this one (see `Study.parent`).
     """
 
     name: str
@@ -69,6 +71,7 @@ class Condition:
     step_multiple: float = 1
     stack: int = 1
     ragged: str = ""
+    parent: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,8 @@ class Arm(Operand):
             initializations and batch orders on the same images, as an A/A control needs.
         stochastic: whether its training draws random numbers (views, dropout, random directions);
             only the trials of one seed, which share the draws, then train together.
-        parent: name of the arm whose settings an ablation takes, seed by seed; it tries them at
-            half, once and twice the learning rate.
+        parent: name of the arm whose settings an ablation takes, seed by seed (see
+            `Study.parent`).
         searches_less: why a core arm leaves out a hyperparameter that the others search, or takes
             another range under another name; printed on the page.
         may_fail: whether it may be as bad as it likes, such as a random mask; another arm of a

@@ -122,16 +122,17 @@ def _searched(
     known: Chosen,
     run_all: Callable[[Sequence[Run]], list[Row]],
 ) -> list[Row]:
-    """Return the row of every search; ablations follow their parents, whose settings they take."""
+    """Return the row of every search; runs that take a parent's settings follow it."""
     rows: dict[tuple[str, str, int], Row] = {}
-    for ablations in (False, True):
+    for following in (False, True):
         found = {**known, **chosen(rows.values())}
         runs = []
         for arm, where, seed in asked:
-            if bool(arm.parent) != ablations:
+            parent = study.parent(arm, where)
+            if bool(parent) != following:
                 continue
-            if ablations:
-                trials = search.around(found[arm.parent, where.name, seed])
+            if parent:
+                trials = search.around(found[*parent, seed])
             else:
                 trials = search.trials_of(study, arm, seed, preset.at(where).trials)
             runs.append(Run(arm, where, seed, preset.at(where), tuple(trials)))

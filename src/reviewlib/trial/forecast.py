@@ -75,7 +75,7 @@ def _forecast(
         for arm in study.arms_in(condition, preset):
             if preset.settings_from:
                 trials = 1
-            elif arm.parent:
+            elif study.parent(arm, condition):
                 trials = len(search.FACTORS)
             else:
                 trials = sizes.trials if arm.search else 1

@@ -33,6 +33,7 @@ def require_fair(study: Study) -> None:
             )
     _require_equal_tuning(study)
     _require_parents(study)
+    _require_parent_conditions(study)
     _require_fixed_to_count(study)
     for role in CORE_ROLES:
         if role not in {arm.role for arm in study.arms} and role not in study.not_applicable:
@@ -128,8 +129,13 @@ def _require_equal_tuning(study: Study) -> None:
 def _require_parents(study: Study) -> None:
     """Raise ValueError for an arm that cannot take its settings from its parent."""
     arms = {arm.name: arm for arm in study.arms}
+    places = {condition.name: condition for condition in study.conditions}
     for claim in study.primary:
-        children = {name for _, name, _ in claim.contrast if name in arms and arms[name].parent}
+        children = {
+            f"{name} in {where}"
+            for _, name, where in claim.contrast
+            if name in arms and where in places and study.parent(arms[name], places[where])
+        }
         if named := sorted(children):
             raise ValueError(
                 f"primary claim {claim.name} compares {', '.join(named)}, which has no search of "
@@ -153,6 +159,31 @@ def _require_parents(study: Study) -> None:
         for preset in study.presets:
             if arm in study.arms_of(preset) and arms[arm.parent] not in study.arms_of(preset):
                 raise ValueError(f"{needs}be an arm of preset {preset.name} too: name it there")
+
+
+def _require_parent_conditions(study: Study) -> None:
+    """Raise ValueError for a condition whose arms cannot take their settings from its parent."""
+    places = {condition.name: condition for condition in study.conditions}
+    for where in (where for where in study.conditions if where.parent):
+        needs = f"condition {where.name} takes its settings from {where.parent!r}, which must "
+        if where.parent not in places:
+            raise ValueError(f"{needs}be a condition of {study.name}; it has {', '.join(places)}")
+        if places[where.parent].parent:
+            raise ValueError(f"{needs}be searched itself, and has a parent: name that one")
+        parents = {study.parent(arm, where)[0] for arm in study.arms_in(where)}
+        run = {arm.name for arm in study.arms_in(places[where.parent])}
+        if missing := sorted(parents - run):
+            raise ValueError(f"{needs}run {', '.join(missing)} too: add it there")
+        for preset in study.presets:
+            names = [condition.name for condition in study.conditions_of(preset)]
+            if where.name in names and where.parent not in names:
+                raise ValueError(f"{needs}be a condition of preset {preset.name} too: name it")
+            seeds = [preset.at(name).seeds for name in (where, where.parent)]
+            if where.name in names and seeds[0] > seeds[1]:
+                raise ValueError(
+                    f"{needs}have its seeds, and has {seeds[1]} of {seeds[0]} in preset "
+                    f"{preset.name}: give it as many"
+                )
 
 
 def _require_fixed_to_count(study: Study) -> None:

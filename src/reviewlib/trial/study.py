@@ -186,6 +186,15 @@ class Study:
         arms = self.arms if preset is None else self.arms_of(preset)
         return [arm for arm in arms if not arm.conditions or condition.name in arm.conditions]
 
+    def parent(self, arm: Arm, condition: Condition) -> tuple[str, str] | None:
+        """Return the arm and condition whose settings an arm takes; None if it searches itself.
+
+        It tries them at half, once and twice the learning rate.
+        """
+        if not (arm.parent or condition.parent):
+            return None
+        return arm.parent or arm.name, condition.parent or condition.name
+
     def seeds(self, preset: Preset) -> range:
         """Return the final seeds of this `results_version`, which have no other use."""
         first = SEEDS_APART * self.results_version
