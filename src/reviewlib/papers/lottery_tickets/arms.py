@@ -14,7 +14,6 @@ from reviewlib.trial.declare import (
     Arm,
     Condition,
     Inputs,
-    Solution,
     Training,
     adam,
     models,
@@ -35,24 +34,25 @@ LATE = 0.03
 # Fine-tuning continues at this fraction of the learning rate; a brief training takes this fraction
 # of the steps.
 FINE, BRIEF = 0.1, 1 / 8
-# Cost of the whole procedure in trainings: five rounds and the ticket's own training.
-COST = 6
-STACK = 16  # the trials of an arm on one seed
+# Cost of the whole procedure in trainings: three rounds and the ticket's own training.
+COST = 4
+STACK = 32  # the trials of an arm on four seeds
 
 
-def condition(name: str, label: str, width: int, density: float, rounds: int) -> Condition:
-    """Return a condition: the first layer's width, the hidden layers' density, the rounds."""
+def condition(
+    name: str, label: str, density: float, rounds: int, width: int = 100, parent: str = ""
+) -> Condition:
+    """Return a condition: the hidden layers' density, the rounds, the first layer's width."""
     fixed = {"width": width, "density": density, "rounds": rounds}
-    return Condition(name, label, fixed=fixed, stack=STACK)
+    return Condition(name, label, fixed=fixed, stack=STACK, parent=parent)
 
 
-MAIN = condition("main", "7% left", 100, 0.07, 5)
-# three and seven rounds at the same rate
-DENSER = condition("denser", "20% left", 100, 0.203, 3)
-SPARSER = condition("sparser", "2.4% left", 100, 0.0242, 7)
+MAIN = condition("main", "20% left", 0.203, 3)
+# five and seven rounds at the same rate
+SPARSER = condition("sparser", "7% left", 0.07, 5, parent="main")
+SPARSEST = condition("sparsest", "2.4% left", 0.0242, 7, parent="main")
 # as many weights as in the main condition, at nearly the same rate
-NARROW = condition("narrow", "half as wide, 15% left", 50, 0.151, 4)
-WIDE = condition("wide", "1.5 times as wide, 4.3% left", 150, 0.0434, 6)
+NARROW = condition("narrow", "half as wide, 44% left", 0.439, 2, width=50, parent="main")
 
 
 def net(run: Inputs) -> nn.Module:
@@ -95,11 +95,11 @@ def search(
         yield by_adam(run, model=candidate, order=next(run.orders), **options)
 
 
-def ticket(run: Inputs, *, multiple: float = 1.0, **options: Any) -> Iterator[Training]:
-    """Find a ticket and train it, for a multiple of the steps."""
+def ticket(run: Inputs, *, fraction: float = 1.0, **options: Any) -> Iterator[Training]:
+    """Find a ticket and train it, for a fraction of the steps."""
     model = run.net()
     yield from search(run, model, **options)
-    yield by_adam(run, model=model, steps=round(multiple * run.steps))
+    yield by_adam(run, model=model, steps=round(fraction * run.steps))
 
 
 def rewound_late(run: Inputs) -> Iterator[Training]:
@@ -151,21 +151,6 @@ def signed(run: Inputs) -> Iterator[Training]:
     yield by_adam(run, model=variants.signed_like(model, run.net(1)))
 
 
-def mask_shuffled(run: Inputs) -> Iterator[Training]:
-    """Find a ticket, shuffle its masks and train it."""
-    model = run.net()
-    yield from search(run, model)
-    method.prune(model, variants.shuffled(method.masks(model), run.stream()))
-    yield by_adam(run, model=model)
-
-
-def never_trained(run: Inputs) -> Iterator[Training | Solution]:
-    """Find a ticket and leave it as it is."""
-    model = run.net()
-    yield from search(run, model)
-    yield Solution(lambda: model)
-
-
 def equal_width(model: nn.Module, density: Mapping[str, float]) -> int:
     """Return the units of one hidden layer that has as many parameters as the pruned model."""
     layers = method.layers(model)
@@ -177,92 +162,118 @@ def equal_width(model: nn.Module, density: Mapping[str, float]) -> int:
     return round((kept - last.out_features) / (first.in_features + 1 + last.out_features))
 
 
-LR = ("lr",)
+LR_DECAY = ("lr", "weight_decay")
 
 
 def here(name: str, label: str, role: str, note: str, train: Train, **fields: Any) -> Arm:
-    """Return an arm that is run in the main condition only."""
-    return Arm(
-        name, label, role=role, search=LR, note=note, train=train, conditions=(MAIN,), **fields
-    )
+    """Return an arm with a search of its own; it is run in the main condition unless said."""
+    fields = {"search": LR_DECAY, "conditions": (MAIN,)} | fields
+    return Arm(name, label, role=role, note=note, train=train, **fields)
 
 
 def ablation(name: str, label: str, note: str, train: Train) -> Arm:
-    """Return an arm that removes a part of the method, tuned like all others."""
-    return here(name, label, "ablation", note, train)
+    """Return an arm that changes a part of the method, at the ticket's settings."""
+    return here(name, label, "ablation", note, train, search=(), parent="ticket")
 
 
-full = Arm(
+def undecayed(arm: Arm) -> Arm:
+    """Return an arm without weight decay; its learning rate has a search of its own."""
+    return replace(
+        arm,
+        name=f"{arm.name}_wd0",
+        label=f"{arm.label}, no weight decay",
+        role="untuned",
+        search=("lr",),
+        note="what weight decay is worth; only the learning rate is tuned",
+        fixed={"weight_decay": 0.0},
+        conditions=(MAIN,),
+    )
+
+
+full = here(
     "dense",
     "Dense",
-    role="baseline",
-    search=LR,
-    note="the net before pruning, trained as long as the ticket",
-    train=dense,
-    conditions=(MAIN, NARROW, WIDE),
+    "baseline",
+    "the net before pruning, trained as long as the ticket",
+    dense,
+    conditions=(MAIN, NARROW),
 )
-full_6x = here(
-    "dense-6x",
-    "Dense, six times the steps",
+full_4x = here(
+    "dense_4x",
+    "Dense, whole cost",
     "baseline at equal cost",
     "one training with as many steps as finding and training the ticket takes",
     dense,
     step_multiple=COST,
 )
-winning = Arm(
+winning = here(
     "ticket",
     "Ticket",
-    role="method",
-    search=LR,
-    note="iterative magnitude pruning, survivors rewound to their initial values",
-    train=ticket,
+    "method",
+    "iterative magnitude pruning, survivors rewound to their initial values",
+    ticket,
+    conditions=(),
 )
-small_net = here(
-    "small",
-    "Small dense net",
+fine = here(
+    "fine_tuned",
+    "Fine-tuning",
     "simple",
-    "one hidden layer and as many parameters as the ticket: no search",
-    small,
+    "prune and retrain: survivors keep their values and go on at a tenth of the learning rate",
+    fine_tuned,
+    conditions=(MAIN, SPARSER, SPARSEST),
 )
-random = Arm(
+small_net, small_4x = (
+    here(
+        f"small{name}",
+        f"Small dense net{label}",
+        "simple",
+        f"one hidden layer and as many parameters as the ticket: no search{cost}",
+        small,
+        step_multiple=multiple,
+    )
+    for name, label, cost, multiple in (
+        ("", "", "", 1),
+        ("_4x", ", whole cost", ", as many steps as the ticket's search and training", COST),
+    )
+)
+random = here(
     "random",
     "Random mask",
-    role="placebo",
-    search=LR,
-    note="as many connections in each layer as the ticket has, chosen at random: no search",
-    train=random_mask,
-    conditions=(MAIN, DENSER, SPARSER),
+    "placebo",
+    "as many connections in each layer as the ticket has, chosen at random: no search",
+    random_mask,
+    conditions=(MAIN, SPARSER, SPARSEST),
 )
-new_weights = Arm(
+random_4x = here(
+    "random_4x",
+    "Random mask, whole cost",
+    "placebo",
+    "a random mask, trained for as many steps as finding and training the ticket takes",
+    random_mask,
+    step_multiple=COST,
+)
+new_weights = here(
     "reinitialized",
     "Ticket's mask, new weights",
-    role="placebo",
-    search=LR,
-    note="the ticket's connections with other initial weights, the mean of three",
-    train=reinitialized,
-    conditions=(MAIN, DENSER),
+    "placebo",
+    "the ticket's connections with other initial weights, the mean of three",
+    reinitialized,
+    conditions=(MAIN, SPARSER),
 )
-CORE = (full, full_6x, winning, small_net, random, new_weights)
+CORE = (full, full_4x, winning, fine, small_net, small_4x, random, random_4x, new_weights)
 
-signs = ablation(
-    "signs", "Ticket's mask and signs", "new magnitudes, the signs of the initial weights", signed
+replayed = here(
+    "replayed",
+    "Learning-rate rewinding",
+    "ablation",
+    "survivors keep their values, the schedule restarts",
+    partial(ticket, rewind=False),
 )
-shuffled = ablation(
-    "shuffled",
-    "Ticket's mask, shuffled",
-    "every input keeps its number of connections; the weights stay in place",
-    mask_shuffled,
-)
-untrained = ablation(
-    "untrained",
-    "Ticket, untrained",
-    "the mask on the initial weights, nothing else",
-    never_trained,
-)
+dense_wd0, ticket_wd0, fine_wd0 = (undecayed(arm) for arm in (full, winning, fine))
 one_shot = ablation(
     "one_shot",
     "One-shot ticket",
-    "pruned once, to the same density: a third of the cost",
+    "pruned once, to the same density: half the cost",
     partial(ticket, rounds=1),
 )
 late = ablation(
@@ -271,52 +282,25 @@ late = ablation(
     "survivors as they were after 3% of the steps",
     rewound_late,
 )
-replayed = ablation(
-    "replayed",
-    "Learning-rate rewinding",
-    "survivors keep their values, the schedule restarts",
-    partial(ticket, rewind=False),
+signs = ablation(
+    "signs", "Ticket's mask and signs", "new magnitudes, the signs of the initial weights", signed
 )
-fine = ablation(
-    "fine_tuned",
-    "Fine-tuning",
-    "survivors keep their values, at a tenth of the learning rate",
-    fine_tuned,
+brief_ticket = ablation(
+    "ticket_briefly",
+    "Ticket, an eighth of the steps",
+    "how fast it learns",
+    partial(ticket, fraction=BRIEF),
 )
-brief, brief_ticket = (
-    ablation(name, f"{label}, an eighth of the steps", "how fast it learns, tuned for that", train)
-    for name, label, train in (
-        ("dense_briefly", "Dense", partial(dense, fraction=BRIEF)),
-        ("ticket_briefly", "Ticket", partial(ticket, multiple=BRIEF)),
-    )
-)
-long_ticket = here(
-    "ticket_long",
-    "Ticket, six times the steps",
-    "combination",
-    "whether a ticket keeps up when it trains longer than in its search",
-    partial(ticket, multiple=COST),
-)
-ticket_slow, ticket_fast, new_slow, new_fast = (
-    Arm(
-        f"{name}-{word}",
-        f"{label}, lr {lr}",
-        role="untuned",
-        search=(),
-        note=f"{where} what the dense net prefers",
-        train=train,
-        fixed={"lr": lr},
-        conditions=(MAIN,),
-    )
-    for name, label, train in (
-        ("ticket", "Ticket", ticket),
-        ("reinitialized", "New weights", reinitialized),
-    )
-    for word, lr, where in (("slow", 0.003, "below"), ("fast", 0.03, "above"))
+brief = replace(
+    brief_ticket,
+    name="dense_briefly",
+    label="Dense, an eighth of the steps",
+    parent="dense",
+    train=partial(dense, fraction=BRIEF),
 )
 ARMS = (
     *CORE,
-    *(signs, shuffled, untrained, one_shot, late, replayed, fine, brief, brief_ticket),
-    *(long_ticket, ticket_slow, ticket_fast, new_slow, new_fast),
+    *(replayed, dense_wd0, ticket_wd0, fine_wd0),
+    *(one_shot, late, signs, brief_ticket, brief),
     *standard_controls(full, (MAIN,)),
 )
