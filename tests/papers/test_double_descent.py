@@ -8,6 +8,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from torch.nn import functional as F
 
 from reviewlib import data, papers, train
+from reviewlib.evidence import registration
 from reviewlib.papers.double_descent import arms
 from reviewlib.papers.double_descent.method import (
     RandomFeatures,
@@ -142,7 +143,7 @@ def test_least_squares_reject_single_precision():
 
 def test_wrong_labels_are_wrong_and_the_same_at_every_width():
     truth = sample("width-8-clean")
-    for condition in ("width-3-noisy", "width-256-noisy", "features-1-noisy", "density-0.3-noisy"):
+    for condition in ("width-4-noisy", "width-256-noisy", "features-1-noisy", "density-0.2-noisy"):
         noisy = sample(condition)
         for split, true in ((noisy.train, truth.train), (noisy.validation, truth.validation)):
             assert torch.equal(split.images, true.images)
@@ -156,8 +157,8 @@ def test_all_widths_seeds_and_trials_are_one_ragged_batch_and_equal_solo_runs(mo
         stacks_of_trainings, "Ragged", lambda models: made.append(len(models)) or Ragged(models)
     )
     together = [
-        run_of("penalty", f"width-{width}-noisy", seed, values=(0.01, 0.1))
-        for width in arms.WIDTHS
+        run_of("decay", f"width-{width}-noisy", seed, values=(0.01, 0.1))
+        for width in arms.DECAYED_WIDTHS
         for seed in (SEED, SEED + 1)
     ]
     (task,) = tasks(together)
@@ -190,38 +191,35 @@ def test_the_penalty_reaches_the_closed_form_and_the_optimizer():
     given = sample("features-1-noisy")
     sizes = [
         first_of(arm, "features-1-noisy", given).solve()[-1].readout.norm()
-        for arm in ("plain", "penalty")
+        for arm in ("plain", "ridge")
     ]
     assert sizes[1] < sizes[0] / 2
-    described = [first_of(arm, "width-8-noisy", given) for arm in ("plain", "penalty")]
+    described = [first_of(arm, "width-8-noisy", given) for arm in ("plain", "decay")]
     assert [one.config.weight_decay for one in described] == [0.0, 0.01]
 
 
 def test_arms_and_conditions_decide_how_a_net_is_trained():
     given = sample("width-8-noisy")
-    plain, sgd, cosine = (
-        first_of(arm, "width-8-noisy", given) for arm in ("plain", "sgd", "cosine")
+    plain, sgd, constant = (
+        first_of(arm, "width-8-noisy", given) for arm in ("plain", "sgd", "constant")
     )
-    assert plain.optimizer is cosine.optimizer is train.adam and sgd.optimizer is train.sgd
-    assert [one.config.schedule for one in (plain, sgd, cosine)] == [
-        "constant",
-        "constant",
-        "cosine",
-    ]
+    assert plain.optimizer is constant.optimizer is train.adam and sgd.optimizer is train.sgd
+    schedules = [one.config.schedule for one in (plain, sgd, constant)]
+    assert schedules == ["cosine", "cosine", "constant"]
     short = first_of("plain", "steps-0.3-noisy", given)
     assert (plain.config.steps, short.config.steps) == (40, 12)
     assert plain.config.eval_steps[-1] == 40
 
 
 def test_a_pruned_net_keeps_its_largest_weights_and_resets_them():
-    run = run_of("pruned", "density-0.3-noisy", preset=replace(SMALL, steps=1))
-    given = sample("density-0.3-noisy")
+    run = run_of("pruned", "density-0.2-noisy", preset=replace(SMALL, steps=1))
+    given = sample("density-0.2-noisy")
     plain = first_of("plain", f"width-{arms.PRUNED_WIDTH}-noisy", given)
     first = lottery.weights(plain.model)
     first = {name: weight.clone() for name, weight in first.items()}
     assert next(run.procedure(STUDY, given, 0)).config.steps == 1
     ((end,),) = complete([run.procedure(STUDY, given, 0)])
-    assert lottery.density(end.model) == pytest.approx(0.3, abs=1e-3)
+    assert lottery.density(end.model) == pytest.approx(0.2, abs=1e-3)
     assert end.passes == 2 * SMALL.batch_size
     for name, weight in lottery.weights(end.model).items():
         kept = lottery.masks(end.model)[name].bool()
@@ -230,6 +228,30 @@ def test_a_pruned_net_keeps_its_largest_weights_and_resets_them():
         assert (weight - first[name])[kept].abs().max() <= arms.LR * 1.01
 
 
-def test_the_quick_preset_trains_no_net():
-    quick = STUDY.preset("quick")
-    assert {condition.split("-")[0] for condition in quick.conditions} == {"features", "samples"}
+def test_a_condition_with_fewer_images_draws_the_first_of_the_same_images():
+    laptop = STUDY.preset("laptop")
+    development = data.load(laptop.data).development
+    few, all_of_them = (
+        draw(development, laptop.at(name), STUDY.condition(name), SEED)
+        for name in (f"images-{arms.FEWER}-noisy", f"width-{arms.PEAK}-noisy")
+    )
+    assert len(few.train) == arms.FEWER == len(all_of_them.train) // 4
+    assert torch.equal(few.train.images, all_of_them.train.images[: arms.FEWER])
+
+
+@pytest.mark.parametrize(
+    ("of", "position", "extreme"),
+    [
+        ("no penalty, before the peak", arms.BEST, max),
+        ("no penalty, the peak", arms.PEAK, min),
+        ("tuned weight decay", arms.BEST_DECAYED, max),
+        ("pruned, before the threshold", arms.SPARSE_PEAK, min),
+    ],
+)
+def test_positions_are_those_of_the_registered_pilot(of, position, extreme):
+    (line,) = [line for line in registration.read(STUDY.name)[-1].pilots if f"{of}:" in line]
+    accuracy = {
+        float(size): float(value)
+        for size, value in (pair.split("=") for pair in line.rpartition(": ")[2].split(", "))
+    }
+    assert extreme(accuracy, key=accuracy.get) == position

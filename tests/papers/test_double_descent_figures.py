@@ -6,6 +6,7 @@ from reviewlib.evidence.store import BOOK
 from reviewlib.evidence.verdicts import Verdict
 from reviewlib.page import chapter, tables
 from reviewlib.papers.double_descent import figures
+from reviewlib.papers.double_descent.arms import PEAK, PRUNED_WIDTH, WIDEST
 
 STUDY = papers.find("double_descent")
 
@@ -19,7 +20,7 @@ def page():
 
 
 @pytest.mark.parametrize(
-    ("what", "arm", "width"), [("steps", "plain", 256), ("density", "pruned", 128)]
+    ("what", "arm", "width"), [("steps", "plain", WIDEST), ("density", "pruned", PRUNED_WIDTH)]
 )
 def test_curves_over_a_fraction_end_with_the_full_net_at_1(page, what, arm, width):
     test, fitted = figures.parts(page, arm, what, width).values()
@@ -32,8 +33,8 @@ def test_curves_over_a_fraction_end_with_the_full_net_at_1(page, what, arm, widt
 
 
 def test_errors_along_training_are_indexed_by_the_step(page):
-    found = figures.along_training(page, "width-48-noisy")
-    curves = page.record.of("plain", "width-48-noisy")["curve"]
+    found = figures.along_training(page, f"width-{PEAK}-noisy")
+    curves = page.record.of("plain", f"width-{PEAK}-noisy")["curve"]
     step, accuracy = curves.iloc[0][0]
     assert found[step].iloc[0] == pytest.approx(100 * (1 - accuracy))
     assert len(found) == sum(map(len, curves))
@@ -45,6 +46,7 @@ def test_errors_along_training_are_indexed_by_the_step(page):
         figures.show_nets,
         figures.show_features,
         figures.show_samples,
+        figures.show_images,
         figures.show_other_conditions,
         figures.show_training,
         figures.show_shortened,
@@ -64,8 +66,8 @@ def test_a_contrast_of_sizes_names_both():
     claims = {claim.name: Verdict(claim, None) for claim in STUDY.claims}
     assert tables.contrast_label(STUDY, claims["early-peak"]) == (
         "No penalty (width 8, 20% wrong labels) \N{MINUS SIGN} "
-        "No penalty (width 48, 20% wrong labels), stopped early"
+        "No penalty (width 64, 20% wrong labels), stopped early"
     )
     assert tables.contrast_label(STUDY, claims["penalty-widest"]) == (
-        "Tuned penalty \N{MINUS SIGN} No penalty · width 256, 20% wrong labels"
+        "Tuned weight decay \N{MINUS SIGN} No penalty · width 1024, 20% wrong labels"
     )

@@ -1,22 +1,25 @@
 """The papers' claims about double descent, and our own questions.
 
-The sizes that claims are about (the peak, the best size before it) were read off the validation
-accuracies of pilot seeds, before any final seed had run.
+The sizes that claims are about (the peak, the best sizes) were read off the validation accuracies
+of ten pilot seeds, before any final seed had run.
 """
 
 from __future__ import annotations
 
 from reviewlib.papers.double_descent.arms import (
     BEST,
+    BEST_DECAYED,
+    FEWER,
     PEAK,
     PRUNED_WIDTH,
     SPARSE_PEAK,
     SPARSEST,
     WIDEST,
     at,
-    cosine,
-    penalty,
+    constant,
+    decay,
     plain,
+    ridge,
     sparse,
     with_sgd,
 )
@@ -24,15 +27,17 @@ from reviewlib.trial.declare import Reported, gain, no_loss, out_of_scope
 
 # The best net before the peak, the worst and the widest; the same for random features, as multiples
 # of the number of samples.
-SMALL, FITTING, WIDE = (at("width", width) for width in (BEST, PEAK, WIDEST))
+SMALL, FITTING, DECAYED, WIDE = (at("width", w) for w in (BEST, PEAK, BEST_DECAYED, WIDEST))
 FEW, JUST, MANY = (at("features", multiple) for multiple in (0.2, 1.0, 8.0))
-# The number of samples that does best below the threshold, as a multiple of the features.
-SCARCE = at("samples", 0.2)
+# A quarter of the images for a net; for random features, the number of samples that does best below
+# the threshold, as a multiple of the features.
+QUARTER, SCARCE = at("images", FEWER), at("samples", 0.2)
 CLEAN_SMALL, CLEAN_FITTING = (at("width", width, "clean") for width in (BEST, PEAK))
 CLEAN_FEW, CLEAN_JUST, CLEAN_MANY = (at("features", each, "clean") for each in (0.2, 1.0, 8.0))
 
 WIDTHS = "Nakkiran et al., Figures 1, 4 and 5"
 FEATURES = "Belkin et al., random features"
+SAMPLES = "Nakkiran et al., sample-wise double descent"
 OPTIMAL = "Nakkiran, Venkat, Kakade, Ma, arXiv 2003.01897"
 SPARSITY = "He, Xie, Zhu, Qin, arXiv 2206.08684"
 RELEASED = Reported(
@@ -72,27 +77,37 @@ CLAIMS = (
     ),
     gain(
         "more-data",
-        plain @ SCARCE - plain @ JUST,
-        "With 20% wrong labels, a fixed number of random features does worse with just as many "
-        "samples as features than with fewer.",
-        "Nakkiran et al., sample-wise double descent",
+        plain @ QUARTER - plain @ FITTING,
+        "With 20% wrong labels, the net of the peak's size does worse with four times as many "
+        "images.",
+        SAMPLES,
         primary=True,
-        case="for random features with more data",
+        case="for a net with four times the images",
     ),
     no_loss(
         "penalty",
-        penalty @ FITTING - penalty @ SMALL,
+        decay @ FITTING - decay @ DECAYED,
         "With 20% wrong labels and a weight decay tuned at every width, the net of the peak's size "
-        "does no worse than the smaller one.",
+        "does no worse than the net of the best size.",
         OPTIMAL,
         primary=True,
         case="with a tuned weight decay",
         control=plain @ FITTING - plain @ SMALL,
-        margin_reason="one point, the margin of the peak itself",
+        margin_reason="one point, the margin of the peak: less is no peak",
     ),
     gain("descent", plain @ WIDE - plain @ FITTING, where=WIDTHS),
-    gain("penalty-at-peak", (penalty - plain) @ FITTING),
-    gain("penalty-widest", (penalty - plain) @ WIDE),
+    gain("penalty-at-peak", (decay - plain) @ FITTING),
+    gain("penalty-widest", (decay - plain) @ WIDE),
+    gain("widest-with-penalty", decay @ WIDE - decay @ DECAYED, where=OPTIMAL),
+    gain("more-data-with-penalty", decay @ FITTING - decay @ QUARTER, where=OPTIMAL),
+    gain(
+        "early-more-data",
+        plain @ FITTING - plain @ QUARTER,
+        "With 20% wrong labels and early stopping, four times the images for the net of the peak's "
+        "size.",
+        "Nakkiran et al., on optimal early stopping",
+        metric="early_accuracy",
+    ),
     gain(
         "early-peak",
         plain @ SMALL - plain @ FITTING,
@@ -109,7 +124,8 @@ CLAIMS = (
         WIDTHS,
     ),
     gain("sgd-peak", with_sgd @ SMALL - with_sgd @ FITTING, where="Nakkiran et al., on optimizers"),
-    gain("cosine-peak", cosine @ SMALL - cosine @ FITTING),
+    gain("constant-peak", constant @ SMALL - constant @ FITTING, where=WIDTHS),
+    gain("constant-second-descent", constant @ WIDE - constant @ SMALL, where=WIDTHS),
     gain(
         "epochs",
         plain @ WIDE - plain @ at("steps", 0.3),
@@ -121,9 +137,10 @@ CLAIMS = (
     gain("features-clean-peak", plain @ CLEAN_FEW - plain @ CLEAN_JUST, where=FEATURES),
     gain("features-second-descent", plain @ MANY - plain @ FEW, where=FEATURES),
     gain("features-clean-second-descent", plain @ CLEAN_MANY - plain @ CLEAN_FEW, where=FEATURES),
-    gain("features-penalty", penalty @ JUST - penalty @ FEW, where=OPTIMAL),
-    gain("features-penalty-widest", (penalty - plain) @ MANY),
-    gain("more-data-penalty", penalty @ JUST - penalty @ SCARCE, where=OPTIMAL),
+    gain("features-penalty", ridge @ JUST - ridge @ FEW, where=OPTIMAL),
+    gain("features-penalty-widest", (ridge - plain) @ MANY),
+    gain("features-more-data", plain @ SCARCE - plain @ JUST, where=SAMPLES),
+    gain("features-more-data-penalty", ridge @ JUST - ridge @ SCARCE, where=OPTIMAL),
     gain(
         "pruning-peak",
         plain @ at("width", PRUNED_WIDTH) - sparse @ at("density", SPARSE_PEAK),

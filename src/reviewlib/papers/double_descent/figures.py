@@ -7,7 +7,15 @@ import pandas as pd
 from reviewlib.page.chapter import Chapter
 from reviewlib.page.curves import swept
 from reviewlib.page.missing import needs_evidence
-from reviewlib.papers.double_descent.arms import BEST, PEAK, PRUNED_WIDTH, WIDEST, at, over
+from reviewlib.papers.double_descent.arms import (
+    BEST,
+    FEWER,
+    PEAK,
+    PRUNED_WIDTH,
+    WIDEST,
+    at,
+    over,
+)
 from reviewlib.papers.double_descent.method import threshold
 
 
@@ -17,7 +25,7 @@ def show_nets(page: Chapter) -> None:
     wide = over("width", noise="noisy")
     lines = {
         "no penalty": swept(page.record, "plain", wide, "width", error=True),
-        "tuned penalty": swept(page.record, "penalty", wide, "width", error=True),
+        "tuned weight decay": swept(page.record, "decay", wide, "width", error=True),
         "no penalty, stopped early": swept(
             page.record, "plain", wide, "width", "early_accuracy", error=True
         ),
@@ -41,8 +49,11 @@ def show_features(page: Chapter) -> None:
         f"{words} penalty, {noise}": swept(
             page.record, arm, over("features", noise=noise), "features", error=True
         )
-        for noise in ("noisy", "clean")
-        for words, arm in (("no", "plain"), ("tuned", "penalty"))
+        for words, arm, noise in (
+            ("no", "plain", "noisy"),
+            ("tuned", "ridge", "noisy"),
+            ("no", "plain", "clean"),
+        )
     }
     noisy = over("features", noise="noisy")
     missing = swept(page.record, "plain", noisy, "features", "complexity", error=True)
@@ -63,7 +74,7 @@ def show_samples(page: Chapter) -> None:
     page.show_over(
         {
             f"{words} penalty": swept(page.record, arm, conditions, "samples", error=True)
-            for words, arm in (("no", "plain"), ("tuned", "penalty"))
+            for words, arm in (("no", "plain"), ("tuned", "ridge"))
         },
         "samples / features",
         "test error, %",
@@ -74,11 +85,11 @@ def show_samples(page: Chapter) -> None:
 
 @needs_evidence
 def show_other_conditions(page: Chapter) -> None:
-    """Display the nets' errors over their width with another optimizer, schedule, and labels."""
+    """Display the nets' errors over their width with another optimizer, schedule and labels."""
     noisy, clean = over("width", noise="noisy"), over("width", noise="clean")
     lines = {
         page.study.arm(arm).label: swept(page.record, arm, noisy, "width", error=True)
-        for arm in ("plain", "sgd", "cosine")
+        for arm in ("plain", "sgd", "constant")
     }
     lines["No penalty, clean labels"] = swept(page.record, "plain", clean, "width", error=True)
     caption = "Nets under other conditions."
@@ -96,6 +107,28 @@ def show_training(page: Chapter) -> None:
         "training step",
         "validation error, %",
         caption="Nets without a penalty along training, 20% wrong labels.",
+    )
+
+
+@needs_evidence
+def show_images(page: Chapter) -> None:
+    """Display the errors of the peak's net over the number of its training images."""
+
+    def line(arm: str, metric: str = "accuracy") -> pd.Series:
+        return extended(page, arm, "images", PEAK, page.record.preset["train"], metric)
+
+    lines = {
+        "no penalty": line("plain"),
+        "tuned weight decay": line("decay"),
+        "no penalty, stopped early": line("plain", "early_accuracy"),
+        "no penalty, on its training labels": line("plain", "fitted"),
+    }
+    page.show_over(
+        lines,
+        "training images",
+        "error, %",
+        caption=f"A net of width {PEAK} by the number of its images, 20% wrong labels.",
+        marks={"the claim compares": FEWER},
     )
 
 
@@ -135,18 +168,25 @@ def along_training(page: Chapter, condition: str) -> pd.Series:
 
 def parts(page: Chapter, arm: str, what: str, width: int) -> dict[str, pd.Series]:
     """Return test and training errors over a fraction, `what`; at 1 is the full, plain net."""
-    whole = (at("width", width),)
-    found = {
-        "test": (
-            swept(page.record, arm, over(what), what, error=True),
-            swept(page.record, "plain", whole, "width", error=True),
-        ),
-        "its training labels": (
-            fitted(page, arm, over(what), what),
-            fitted(page, "plain", whole, "width"),
-        ),
-    }
     return {
-        label: pd.concat([some, all_of_it.rename({width: 1})])
-        for label, (some, all_of_it) in found.items()
+        label: extended(page, arm, what, width, 1, metric)
+        for label, metric in (("test", "accuracy"), ("its training labels", "fitted"))
     }
+
+
+def extended(page: Chapter, arm: str, what: str, width: int, end: float, metric: str) -> pd.Series:
+    """Return an arm's errors in percent over what is swept, with the whole net at the end.
+
+    Args:
+        page: the page.
+        arm: name of the arm; where it has no whole net, that of the plain arm stands there.
+        what: what is swept.
+        width: the width of the whole net.
+        end: where on the axis it stands.
+        metric: column of the record, a fraction.
+    """
+    whole = at("width", width)
+    name = arm if len(page.record.of(arm, whole.name)) else "plain"
+    some = swept(page.record, arm, over(what), what, metric, error=True)
+    full = swept(page.record, name, (whole,), "width", metric, error=True)
+    return pd.concat([some, full.rename({width: end})])

@@ -5,7 +5,20 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from reviewlib.papers.double_descent.arms import ARMS, CONDITIONS, net, over, penalty, plain
+from reviewlib.papers.double_descent.arms import (
+    ARMS,
+    BEST,
+    BEST_DECAYED,
+    CONDITIONS,
+    PEAK,
+    at,
+    decay,
+    net,
+    over,
+    plain,
+    ridge,
+    widths,
+)
 from reviewlib.papers.double_descent.claims import CLAIMS
 from reviewlib.papers.double_descent.method import RandomFeatures, rank
 from reviewlib.trial.declare import Hyperparameter, Sample, Study, evaluate, presets
@@ -29,6 +42,11 @@ def inspect(model: nn.Module, sample: Sample) -> dict[str, float]:
     }
 
 
+# Training images in the conditions that sweep their number.
+IMAGES = {where.name: {"train": where.fixed["images"]} for where in over("images")}
+
+QUICK = (*widths(BEST, PEAK, BEST_DECAYED), at("features", 0.2), at("features", 1.0))
+
 STUDY = Study(
     name="double_descent",
     title="Double descent: does a bigger model get worse before it gets better?",
@@ -37,24 +55,31 @@ STUDY = Study(
     "Modern Machine-Learning Practice and the Classical Bias-Variance Trade-Off. PNAS 2019, arXiv "
     "1812.11118",
     arms=ARMS,
-    hyperparameters=(Hyperparameter("penalty", 1e-5, 0.1),),
+    hyperparameters=(
+        Hyperparameter("weight_decay", 0.001, 0.3),
+        Hyperparameter("ridge", 1e-5, 0.1),
+    ),
     conditions=CONDITIONS,
     presets=presets(
         quick={
-            "train": 800,
+            "train": 2000,
             "validation": 500,
             "batch_size": 100,
-            "steps": 1,
-            "conditions": over("features", "samples", noise="noisy"),
-            "arms": (plain, penalty),
+            "steps": 4000,
+            "conditions": QUICK,
+            "arms": (plain, decay, ridge),
         },
         laptop={
             "train": 2000,
             "validation": 2000,
             "batch_size": 100,
             "steps": 4000,
-            "seeds": 10,
-            "conditions": over("features", "samples", "width", "steps", "density"),
+            # a run trains seven widths at once
+            "trials": 8,
+            "tries": 4,
+            "seeds": 12,
+            "conditions": over("features", "samples", "width", "images", "steps", "density"),
+            "where": IMAGES,
         },
         gpu={
             "train": 4000,
@@ -62,6 +87,7 @@ STUDY = Study(
             "batch_size": 100,
             "steps": 10_000,
             "seeds": 10,
+            "where": IMAGES,
         },
     ),
     claims=CLAIMS,
@@ -76,6 +102,4 @@ STUDY = Study(
         "simple": "stopping early on validation, which every run of a net is scored at too",
         "placebo": "there is no method whose outward form could be copied",
     },
-    awaiting="its nets do not reach logistic regression without a penalty, "
-    "and one search for all seeds left its luck out of the intervals",
 )
