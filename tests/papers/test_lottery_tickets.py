@@ -11,7 +11,8 @@ from torch.nn.utils import prune as torch_prune
 
 from reviewlib import data, papers
 from reviewlib.papers.lottery_tickets import method, variants
-from reviewlib.papers.lottery_tickets.arms import MAIN, densities, equal_width
+from reviewlib.papers.lottery_tickets.arms import MAIN
+from reviewlib.papers.lottery_tickets.procedures import densities, equal_width
 from reviewlib.trial.fingerprints import TINY
 from reviewlib.trial.procedures import complete
 from reviewlib.trial.runs import Run, draw
@@ -326,14 +327,6 @@ def test_a_random_mask_keeps_as_many_weights_of_every_layer():
     assert not same(masks, other)
 
 
-def test_a_shuffled_mask_keeps_the_connections_of_every_input():
-    masks = method.masks(method.find_ticket(toy(), train, 0.3, 1))
-    mixed = variants.shuffled(masks, torch.Generator().manual_seed(1))
-    assert not same(masks, mixed)
-    for name, mask in masks.items():
-        assert torch.equal(mask.sum(0), mixed[name].sum(0))
-
-
 def test_signs_are_the_tickets_and_magnitudes_are_fresh():
     ticket, fresh = method.find_ticket(toy(), train, 0.3, 1), toy()
     with torch.no_grad():
@@ -372,7 +365,9 @@ def procedures(arm, seeds=(0,), dtype=torch.float32, steps=10):
     of = replace(of, net=lambda run, net=of.net: net(run).to(dtype))
     found = []
     for seed in seeds:
-        run = Run(of.arm(arm), MAIN, seed, tiny, ({"lr": 0.01 + 0.005 * seed},))
+        run = Run(
+            of.arm(arm), MAIN, seed, tiny, ({"lr": 0.01 + 0.005 * seed, "weight_decay": 1e-4},)
+        )
         found.append(run.procedure(of, draw(development, tiny, MAIN, seed), 0))
     return found
 
@@ -390,9 +385,9 @@ def test_a_stacked_procedure_equals_the_one_alone(arm):
 
 def test_the_ticket_costs_what_the_dense_net_at_equal_cost_does():
     ((ticket,),) = complete(procedures("ticket"))
-    ((dense,),) = complete(procedures("dense-6x"))
+    ((dense,),) = complete(procedures("dense_4x"))
     assert ticket.passes == dense.passes
-    aim = densities(ticket.model, 0.07, 5)
+    aim = densities(ticket.model, 0.203, 3)
     assert kept(ticket.model) == {
         name: round(aim[name] * mask.numel()) for name, mask in method.masks(ticket.model).items()
     }
@@ -404,7 +399,7 @@ def test_the_dense_net_and_the_ticket_share_start_and_final_order():
     ticket = next(trainings)
     assert same(method.weights(dense.model), method.weights(ticket.model))
     orders = [ticket.seed, *(training.seed for training in trainings)]
-    assert len(set(orders)) == 6 and orders[-1] == dense.seed
+    assert len(set(orders)) == 4 and orders[-1] == dense.seed
 
 
 def test_reinitialized_nets_share_the_mask_and_nothing_else():
@@ -421,10 +416,10 @@ def test_fine_tuning_continues_at_a_small_rate_and_rewinds_nothing():
     for training in trainings:
         rates.append((training.config.lr, training.config.schedule))
         last = training
-    assert rates == [(0.01, "cosine"), *[(0.001, "constant")] * 5]
+    assert rates == [(0.01, "cosine"), *[(0.001, "constant")] * 3]
     assert last.config.eval_steps[-1] == last.config.steps
 
 
 def test_a_ticket_rewound_late_trains_for_as_long_as_the_dense_net_in_all():
     (trainings,) = procedures("rewound_late", steps=100)
-    assert [training.config.steps for training in trainings] == [3, *[97] * 6]
+    assert [training.config.steps for training in trainings] == [3, *[97] * 4]

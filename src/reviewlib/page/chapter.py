@@ -17,7 +17,7 @@ from reviewlib.evidence.make import make
 from reviewlib.evidence.record import Record, RecordError
 from reviewlib.evidence.store import BOOK, Store, on_data
 from reviewlib.evidence.validity import EVIDENCE, best, waiting
-from reviewlib.page import costs, curves, figures, prose, search, sizes, tables
+from reviewlib.page import costs, curves, figures, plane, prose, search, sizes, tables
 from reviewlib.page.agreement import agreement, evidence
 from reviewlib.page.answer import opening
 from reviewlib.page.chosen import chosen
@@ -159,6 +159,11 @@ class Chapter(Quotes):
     def show_finals(self) -> None:
         """Display the test accuracy of every arm."""
         show(figures.finals(self.study, self.record), self.stamp)
+
+    @needs_evidence
+    def show_costs(self, condition: str, *arms: str) -> None:
+        """Display the test accuracy of the named arms over what they cost."""
+        show(plane.over_cost(self.study, self.record, condition, arms), self.stamp)
 
     @needs_evidence
     def show_curves(self, condition: str, *arms: str) -> None:

@@ -37,9 +37,13 @@ def price(study: Study, record: Record) -> pd.DataFrame:
 
 
 def passes(study: Study, record: Record) -> pd.Series:
-    """Return each arm's forward-backward passes a trial, as a multiple of the baseline's."""
+    """Return each arm's forward-backward passes a trial, as a multiple of the baseline's.
+
+    They are those in the first condition that both run in; NaN if there is none.
+    """
     counted = record.rows.groupby(["condition", "arm"])["passes"].median().unstack("condition")
-    return (counted / counted.loc[study.role("baseline").name]).median(axis=1)
+    counted = counted[[c.name for c in study.conditions if c.name in counted]]
+    return (counted / counted.loc[study.role("baseline").name]).bfill(axis=1).iloc[:, 0]
 
 
 def _of_first_condition(study: Study, rows: pd.DataFrame) -> pd.DataFrame:

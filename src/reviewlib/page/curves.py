@@ -24,6 +24,7 @@ def swept(
     metric: str = "accuracy",
     *,
     error: bool = False,
+    best: bool = False,
 ) -> pd.Series:
     """Return an arm's metric in percent, indexed by the setting that the conditions sweep.
 
@@ -34,9 +35,12 @@ def swept(
         by: name of the setting that they sweep.
         metric: column of the record, a fraction.
         error: return 100% minus the metric instead.
+        best: return the results of the best of all trials, as conditions need that take their
+            settings from another one; else those of one search.
     """
-    runs = record.of(arm)
-    runs = runs[runs["condition"].isin([condition.name for condition in conditions])]
+    runs = record.best if best else record.rows
+    names = [condition.name for condition in conditions]
+    runs = runs[(runs["arm"] == arm) & runs["condition"].isin(names)]
     values = 1 - runs[metric] if error else runs[metric]
     index = [settings[by] for settings in runs["settings"]]
     return pd.Series(100 * values.to_numpy(), index=index)

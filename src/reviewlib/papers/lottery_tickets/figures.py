@@ -11,9 +11,10 @@ from torch import Tensor
 from reviewlib.page.chapter import Chapter
 from reviewlib.page.curves import swept
 from reviewlib.page.missing import needs_evidence
-from reviewlib.papers.lottery_tickets.arms import DENSER, MAIN, SPARSER
+from reviewlib.papers.lottery_tickets.arms import MAIN, SPARSER, SPARSEST
 
-LEVELS = (MAIN, DENSER, SPARSER)
+LEVELS = (MAIN, SPARSER, SPARSEST)
+PERCENT = [100 * level.fixed["density"] for level in LEVELS]
 
 
 def connections(masks: Mapping[str, Tensor]) -> np.ndarray:
@@ -25,18 +26,18 @@ def connections(masks: Mapping[str, Tensor]) -> np.ndarray:
 
 @needs_evidence
 def show_sparsity(page: Chapter) -> None:
-    """Display test accuracy over the density of the hidden layers; the dense net is a flat line."""
+    """Display test accuracy over the density of the hidden layers; dense nets are flat lines."""
 
     def line(arm: str) -> pd.Series:
-        values = swept(page.record, arm, LEVELS, "density")
+        values = swept(page.record, arm, LEVELS, "density", best=True)
+        if arm.startswith("dense"):
+            return pd.concat([values.set_axis([level] * len(values)) for level in PERCENT])
         return values.set_axis(100 * values.index)
 
-    lines = {page.study.arm(arm).label: line(arm) for arm in ("ticket", "reinitialized", "random")}
-    dense, levels = line("dense").to_numpy(), [100 * each.fixed["density"] for each in LEVELS]
-    lines["Dense"] = pd.concat([pd.Series(dense, [level] * len(dense)) for level in levels])
+    arms = ("ticket", "fine_tuned", "random", "dense", "dense_4x")
     page.show_over(
-        lines,
+        {page.study.arm(arm).label: line(arm) for arm in arms},
         "hidden layers' weights left, %",
         "test accuracy, %",
-        caption="Test accuracy by sparsity; each arm tuned at each level.",
+        caption="Test accuracy by sparsity, at the settings that each arm chose with 20% left.",
     )

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from reviewlib.papers.lottery_tickets.arms import (
-    ARMS,
-    CORE,
-    MAIN,
-    NARROW,
-    SPARSER,
-    SPARSEST,
-    net,
-)
+from reviewlib.papers.lottery_tickets.arms import ARMS, CORE, MAIN, NARROW, SPARSER, SPARSEST
 from reviewlib.papers.lottery_tickets.claims import CLAIMS
+from reviewlib.papers.lottery_tickets.procedures import net
 from reviewlib.trial.declare import Hyperparameter, Study, evaluate, presets
 
 STUDY = Study(
@@ -49,7 +42,7 @@ STUDY = Study(
     claims=CLAIMS,
     net=net,
     evaluate=evaluate,
-    subject="a ticket",
-    instead="For accuracy, spend the steps on the dense net; for a sparse net, first see what "
-    "pruning once, or keeping the trained weights, loses at your sparsity.",
+    subject="a pruned net",
+    instead="For accuracy, give the dense net the steps and a searched weight decay; for a sparse "
+    "net, prune in rounds and search the weight decay anew, whether you keep the weights or not.",
 )

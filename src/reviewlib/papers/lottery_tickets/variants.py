@@ -43,14 +43,6 @@ def random_masks(model: nn.Module, density: Density, generator: torch.Generator)
     return method.magnitude_masks(noise, method.masks(model), density)
 
 
-def shuffled(masks: Tensors, generator: torch.Generator) -> Tensors:
-    """Return masks (out, in), shuffled within each input: only its number of connections stays."""
-    return {
-        name: mask.gather(0, torch.rand(mask.shape, generator=generator).argsort(0).to(mask.device))
-        for name, mask in masks.items()
-    }
-
-
 def masked_like(ticket: nn.Module, fresh: nn.Module) -> nn.Module:
     """Return the newly initialized net, pruned in place with the masks of the ticket."""
     method.prune(fresh, method.masks(ticket))
