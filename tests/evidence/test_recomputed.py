@@ -179,7 +179,7 @@ def check(study, store, preset):
         again = claim.name.startswith("a_a-")
         level = 1 - 0.05 / len(primaries) if claim in primaries else 0.999 if again else 0.95
         terms = (*claim.contrast, *claim.control)
-        best = any(study.arm(arm).parent for _, arm, _ in terms)
+        best = any(study.arm(arm).parent or study.condition(at).parent for _, arm, at in terms)
         measured = interval(contrast(file, claim.contrast, claim, best), level)
         said = [out.interval.mean, out.interval.lo, out.interval.hi, out.interval.n]
         assert said == pytest.approx(measured, abs=1e-9), claim.name

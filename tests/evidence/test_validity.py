@@ -135,6 +135,16 @@ def test_an_ablation_that_was_not_tried_at_its_parents_settings_is_stale(own_cac
     assert "the search has changed for child" in problems(replace(made, runs=other), of, ELSEWHERE)
 
 
+def test_an_arm_that_was_not_tried_at_the_settings_of_the_other_condition_is_stale(own_cache):
+    of = toy.study(conditions=(toy.CLEAN, replace(toy.NOISE, parent="clean")))
+    made = make(of, toy.TINY)
+    assert problems(made, of, ELSEWHERE) == []
+    clean = made.runs["condition"] == "clean"
+    other = pd.concat([moved(made).runs[clean], made.runs[~clean]])
+    found = problems(replace(made, runs=other), of, ELSEWHERE)
+    assert "the search has changed for sgd, slow" in found
+
+
 SOME = toy.study(**toy.CONTROLLED)
 FIRST = SOME.seeds(toy.TINY)[0]
 

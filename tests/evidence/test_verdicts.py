@@ -11,7 +11,7 @@ import toy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reviewlib.evidence import contrasts, history, stats, verdicts
+from reviewlib.evidence import contrasts, history, results, stats, verdicts
 from reviewlib.evidence.rules import (
     GAIN_VERDICTS,
     NO_LOSS_VERDICTS,
@@ -517,11 +517,20 @@ def test_an_ablation_is_judged_at_the_best_settings_of_all():
     of, tables = study(ablation, claim(), arms=child), record(rows, best=best)
     judged = {out.claim.name: out.interval.mean for out in verdicts.judge_all(of, tables)}
     assert judged == {"part": pytest.approx(0.051), "better": pytest.approx(0.02)}
+    # So is an arm in a condition that takes its settings from another one.
     # A control with a parent takes its claim along.
     leans = no_loss()
     assert verdicts.judge(study(leans, arms=child), tables, leans).interval.mean == (
         pytest.approx(0.001)
     )
+
+
+def test_a_claim_in_a_condition_with_a_parent_is_judged_there_too():
+    far = replace(toy.NOISE, name="far", parent="noise")
+    same = claim(name="part", primary=False, contrast=(toy.SLOW - toy.SGD) @ far)
+    of = toy.study(conditions=(*toy.CONDITIONS, far), claims=(toy.CLAIM, same))
+    assert results.at_parents_settings(of, same)
+    assert not results.at_parents_settings(of, toy.CLAIM)
 
 
 # Controls

@@ -99,5 +99,12 @@ def test_arms_that_take_their_parents_settings_have_no_search(record):
     assert "SGD, half the data" not in set(drawn.table["arm"])
 
 
+def test_arms_that_take_the_settings_of_another_condition_have_no_search_there(record):
+    far = replace(toy.NOISE, parent="clean")
+    of = toy.study(conditions=(toy.CLEAN, far))
+    drawn = chosen.chosen(of, record_of(record, of, lambda seed: 0.5))
+    assert set(drawn.table["condition"]) == {"clean labels"}
+
+
 def test_without_a_search_there_is_no_figure(record):
     assert chosen.chosen(OF, record_of(record, OF, lambda seed: 0.5, trials=1)) is None

@@ -16,6 +16,17 @@ def test_what_an_arm_costs_is_relative_to_the_baseline_of_its_condition(controll
     assert (cost == 1).all() and list(cost.index) == ["again", "part", "sgd", "slow"]
 
 
+def test_an_arm_costs_what_it_does_in_the_first_condition_that_it_shares_with_the_baseline(
+    controlled,
+):
+    runs = controlled.runs
+    slower = (runs["arm"] == "slow") & (runs["condition"] == "noise")
+    longer = runs.assign(passes=runs["passes"].where(~slower, runs["passes"] * 7))
+    assert costs.passes(OF, replace(controlled, runs=longer))["slow"] == 1
+    turned = replace(OF, conditions=OF.conditions[::-1])
+    assert costs.passes(turned, replace(controlled, runs=longer))["slow"] == 7
+
+
 def test_an_arm_that_takes_twice_the_passes_costs_twice_as_much(controlled):
     runs = controlled.runs
     longer = runs.assign(passes=runs["passes"] * runs["arm"].map({"slow": 2}).fillna(1))

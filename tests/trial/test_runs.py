@@ -14,7 +14,7 @@ from reviewlib.train import models
 from reviewlib.trial.declare import training
 from reviewlib.trial.fingerprints import replay
 from reviewlib.trial.results import result
-from reviewlib.trial.runs import Run, draw, fold_of, perform, tasks, trained
+from reviewlib.trial.runs import Run, draw, fold_of, one_thread, perform, tasks, trained
 from reviewlib.trial.search import ranking
 from reviewlib.trial.shades import shades
 
@@ -375,3 +375,10 @@ def test_a_stack_that_is_too_small_for_the_widths_of_a_seed_takes_one_seed_at_a_
     narrow = [replace(where, stack=2) for where in WIDTHS]
     asked = [run for where in narrow for run in seeds(replace(RUN, condition=where), 2)]
     assert tasks(asked) == [[0, 2, 4], [1, 3, 5]]
+
+
+def test_denormal_numbers_count_as_zero_in_a_run_and_not_afterwards():
+    small = torch.full((64,), 1e-38)
+    with one_thread():
+        assert not (small * 0.01).any()
+    assert (small * 0.01).all()

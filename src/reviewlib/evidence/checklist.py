@@ -104,14 +104,17 @@ def _equal_tuning(study: Study, record: Record) -> Rule:
     core = {arm.name for arm in study.arms if arm.role in CORE_ROLES}
     judged = core.union(*({arm for _, arm, _ in claim.contrast} for claim in study.primary))
     searched = [arm.name for arm in study.arms if arm.name in judged and arm.search]
-    tuned = record.trials[record.trials["arm"].isin(searched)]
+    own = [condition.name for condition in study.conditions if not condition.parent]
+    tuned = record.trials[
+        record.trials["arm"].isin(searched) & record.trials["condition"].isin(own)
+    ]
     trials = tuned.groupby(["arm", "condition", "seed"]).size()
     fewest, most = trials.min(), trials.max()
     return (
         "4. Equal tuning",
         fewest == most and fewest >= FEWEST_TRIALS,
         f"{fewest if fewest == most else f'{fewest} to {most}'} trials for each arm that is "
-        f"judged, in every condition and on every seed; the result is the expected best of "
+        f"judged, in every condition that is searched and on every seed; the result is the expected best of "
         f"{record.preset['tries']}",
     )
 

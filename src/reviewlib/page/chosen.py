@@ -76,7 +76,7 @@ def _by_condition(
     study: Study, runs: pd.DataFrame
 ) -> Iterator[tuple[Condition, pd.DataFrame, int]]:
     """Yield an arm's runs in each condition that it searches in, with its trials."""
-    for condition in study.conditions:
+    for condition in (each for each in study.conditions if not each.parent):
         mine = runs[runs["condition"] == condition.name]
         if len(mine) and (trials := int(mine["trials"].iloc[0])) > 1:
             yield condition, mine, trials
