@@ -114,8 +114,8 @@ def _equal_tuning(study: Study, record: Record) -> Rule:
         "4. Equal tuning",
         fewest == most and fewest >= FEWEST_TRIALS,
         f"{fewest if fewest == most else f'{fewest} to {most}'} trials for each arm that is "
-        f"judged, in every condition that is searched and on every seed; the result is the expected best of "
-        f"{record.preset['tries']}",
+        "judged, in every condition that is searched and on every seed; the result is the "
+        f"expected best of {record.preset['tries']}",
     )
 
 
