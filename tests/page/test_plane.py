@@ -6,23 +6,29 @@ import matplotlib.pyplot as plt
 import pytest
 import toy
 
+from reviewlib.evidence import stats
 from reviewlib.page import plane
 
 OF = toy.study(**toy.CONTROLLED)
 
 
-def test_the_plane_has_each_arm_at_its_cost_and_mean_accuracy(controlled):
+def test_the_plane_has_each_arm_at_its_cost_and_its_paired_lead(controlled):
     runs = controlled.runs
-    doubled = runs.assign(passes=runs["passes"] * runs["arm"].map({"slow": 2}).fillna(1))
-    record = replace(controlled, runs=doubled)
-    drawn = plane.over_cost(OF, record, "clean", ("sgd", "slow"))
+    record = replace(controlled, runs=runs.assign(passes=runs["passes"] * 2))
+    record.runs.loc[record.runs["arm"] == "sgd", "passes"] //= 2
+    drawn = plane.over_cost(OF, record, "clean", ("slow", "again"))
     table = drawn.table.set_index("arm")
-    assert table["cost"].to_dict() == {"SGD": "1×", "Half the momentum": "2×"}
-    means = {name: 100 * record.of(name, "clean")["accuracy"].mean() for name in ("sgd", "slow")}
-    assert table.loc["SGD", "mean, %"] == pytest.approx(means["sgd"], abs=0.01)
-    best = "SGD" if means["sgd"] > means["slow"] else "Half the momentum"
-    assert drawn.caption.startswith(f"{best} is the most accurate")
-    assert f"{best} is the most accurate" in drawn.alt
-    squares = [line.get_marker() for line in drawn.fig.axes[0].lines if line.get_marker() in "so"]
-    assert squares == ["s", "o"]
+    assert list(table["cost"]) == ["2×", "2×"]
+    own = {name: record.of(name, "clean").set_index("seed")["accuracy"] for name in ("slow", "sgd")}
+    lead = stats.t_interval(100 * (own["slow"] - own["sgd"]))
+    said = table.loc["Half the momentum"]
+    assert float(said["mean, points"].replace("\N{MINUS SIGN}", "-")) == pytest.approx(
+        lead.mean, abs=0.006
+    )
+    assert said["95% low"] == pytest.approx(lead.lo, abs=0.006)
+    best = table["mean, points"].str.replace("\N{MINUS SIGN}", "-").astype(float).idxmax()
+    assert drawn.caption.startswith(f"{best} is the most accurate of these")
+    assert f"{best} is the most accurate of these" in drawn.alt
+    places = [line.get_xdata()[0] for line in drawn.fig.axes[0].lines if line.get_marker() == "o"]
+    assert places == pytest.approx([2, 2 + plane.APART])  # side by side
     plt.close(drawn.fig)

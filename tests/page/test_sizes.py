@@ -14,9 +14,9 @@ from reviewlib.page import sizes
 def said(record):
     """Return the table of the toy study, as a mapping, for some sizes that differ."""
 
-    def of(first=False, **where):
-        preset = {**record.preset, "where": where}
-        table = sizes.protocol(toy.study(), replace(record, preset=preset), first=first)
+    def of(first=False, conditions=toy.CONDITIONS, **where):
+        preset, study = {**record.preset, "where": where}, toy.study(conditions=conditions)
+        table = sizes.protocol(study, replace(record, preset=preset), first=first)
         return dict(zip(table["what"], table["how much"], strict=True))
 
     return of
@@ -41,6 +41,13 @@ def test_sizes_that_differ_name_their_condition(said):
     assert table["final seeds"] == "3 (2: wrong labels), the same for every arm"
     assert table["test images"] == "1,000 (1,500: wrong labels) a seed, which no other seed has"
     assert "share 1.5% (15%: wrong labels) of their training and 4% of" in table["overlap"]
+
+
+def test_conditions_that_inherit_their_settings_are_named(said):
+    table = said(conditions=(toy.CLEAN, replace(toy.NOISE, parent="clean")))
+    assert table["search"].endswith(
+        "; wrong labels: the settings chosen with clean labels, lr × 0.5, 1, 2"
+    )
 
 
 def test_records_of_the_first_protocol_have_no_pools_and_one_search(said):

@@ -25,10 +25,9 @@ def test_sparsity_is_drawn_from_the_records_with_a_flat_line_for_a_dense_net(mon
     (drawn,) = shown
     table = drawn.table.set_index(["line", "hidden layers' weights left, %"])
     mean = "test accuracy, %, mean"
-    for condition, percent in (("main", 20.3), ("sparser", 7)):
+    for condition, percent in zip(("main", "sparser", "sparsest"), figures.PERCENT, strict=True):
         rows = page.record.best  # the settings of the other levels are those of the main one's best
         mine = rows[(rows["arm"] == "ticket") & (rows["condition"] == condition)]["accuracy"]
-        drawn_there = table.loc[("Ticket", pytest.approx(percent)), mean]
-        assert drawn_there == pytest.approx(100 * mine.mean(), abs=0.01)
+        assert table.loc[("Ticket", percent), mean] == pytest.approx(100 * mine.mean(), abs=0.01)
     assert table.loc["Dense", mean].nunique() == 1 and len(table.loc["Dense"]) == 3
     plt.close(drawn.fig)

@@ -9,6 +9,7 @@ import pandas as pd
 from reviewlib import data
 from reviewlib.evidence import stats, units
 from reviewlib.evidence.record import Record
+from reviewlib.trial.search import FACTORS
 from reviewlib.trial.study import Study
 
 
@@ -69,8 +70,24 @@ def _pools_and_search(study: Study, record: Record) -> dict[str, str]:
         "seed has",
         "trials × tries": f"{each(lambda here: here['trials'])} trials of every searched arm on "
         f"every seed; judged is the expected best of {each(lambda here: here['tries'])}",
-        "search": "stratified over each range, drawn anew for every seed",
+        "search": "stratified over each range, drawn anew for every seed"
+        + _inherited(study, record),
     }
+
+
+def _inherited(study: Study, record: Record) -> str:
+    """Return which conditions take their settings from which; "" if none does."""
+    there = set(record.rows["condition"])
+    children: dict[str, list[str]] = {}
+    for condition in study.conditions:
+        if condition.parent and condition.name in there:
+            children.setdefault(condition.parent, []).append(condition.label)
+    factors = ", ".join(f"{factor:g}" for factor in FACTORS)
+    return "".join(
+        f"; {' and '.join(labels)}: the settings chosen with {study.condition(parent).label}, "
+        f"lr × {factors}"
+        for parent, labels in children.items()
+    )
 
 
 def by_condition(study: Study, record: Record, of: Callable[[Mapping[str, int]], object]) -> str:

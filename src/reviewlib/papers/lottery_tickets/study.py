@@ -42,6 +42,8 @@ STUDY = Study(
     claims=CLAIMS,
     net=net,
     evaluate=evaluate,
+    question="Is there a small net inside that could have been trained alone, and is it worth its "
+    "search?",
     subject="a pruned net",
     instead="For accuracy, give the dense net the steps and a searched weight decay; for a sparse "
     "net, prune in rounds and search the weight decay anew, whether you keep the weights or not.",
