@@ -286,9 +286,9 @@ Markdown(
 # seeds can lie at neighbors: a slightly higher peak, and a slightly lower minimum, which would make
 # the second descent look worse than it does here.
 #
-# Two nets that fit wrong labels disagree on about a third of all images. So the intervals of the
-# claims without a penalty are wider than half their margin, and no number of seeds narrows them
-# much: it takes more test images than this data set has.
+# Intervals should reach at most half a margin to each side. Those of the three claims without a
+# penalty reach further: two nets that fit wrong labels disagree on many images, and even with many
+# more seeds the test pool would leave them that wide. The effects are larger still.
 #
 # The checklist's *healthy arms* lists nets without a penalty. They do worse than a logistic
 # regression on the same wrong labels, at every width; the papers' claims are about such nets, so we

@@ -111,7 +111,14 @@ DEFAULTS = {
         "control": Contrast(),
         "shifted": False,
     },
-    Condition: {"label_noise": 0.0, "fixed": {}, "step_multiple": 1, "stack": 1, "ragged": ""},
+    Condition: {
+        "label_noise": 0.0,
+        "fixed": {},
+        "step_multiple": 1,
+        "stack": 1,
+        "ragged": "",
+        "parent": "",
+    },
     Hyperparameter: {"log": True},
     Preset: {"conditions": (), "arms": (), "where": {}, "settings_from": None},
 }

@@ -32,3 +32,18 @@ def test_the_plane_has_each_arm_at_its_cost_and_its_paired_lead(controlled):
     places = [line.get_xdata()[0] for line in drawn.fig.axes[0].lines if line.get_marker() == "o"]
     assert places == pytest.approx([2, 2 + plane.APART])  # side by side
     plt.close(drawn.fig)
+
+
+def test_labels_of_arms_with_one_cost_and_nearly_one_mean_stand_apart(controlled):
+    runs = controlled.runs
+    scores = runs.loc[(runs["arm"] == "slow") & (runs["condition"] == "clean"), "scores"]
+    same = runs["arm"] == "again"
+    record = replace(controlled, runs=runs.assign(scores=runs["scores"].astype(object)))
+    for row, own in zip(runs.index[same], scores, strict=True):
+        record.runs.at[row, "scores"] = own
+    drawn = plane.over_cost(OF, record, "clean", ("slow", "again"))
+    axis = drawn.fig.axes[0]
+    low, high = sorted(text.xy[1] for text in axis.texts)
+    bottom, top = axis.get_ylim()
+    assert high - low >= 0.9 * plane.LINE * (top - bottom)
+    plt.close(drawn.fig)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import images
+import pandas as pd
 import pytest
 import toy
 
@@ -41,6 +42,18 @@ def test_sizes_that_differ_name_their_condition(said):
     assert table["final seeds"] == "3 (2: wrong labels), the same for every arm"
     assert table["test images"] == "1,000 (1,500: wrong labels) a seed, which no other seed has"
     assert "share 1.5% (15%: wrong labels) of their training and 4% of" in table["overlap"]
+
+
+def test_a_size_that_is_swept_has_its_range(record):
+    sweep = [replace(toy.CLEAN, name=f"n{n}") for n in range(5)]
+    where = {condition.name: {"train": 10 * n + 7} for n, condition in enumerate(sweep)}
+    rows = pd.concat(
+        [record.runs, *(record.runs.assign(condition=condition.name) for condition in sweep)]
+    )
+    mine = replace(record, runs=rows, preset={**record.preset, "where": where})
+    of = toy.study(conditions=(*toy.CONDITIONS, *sweep))
+    said = sizes.by_condition(of, mine, lambda here: here["train"])
+    assert said == "60 (7 to 47: a sweep)"
 
 
 def test_conditions_that_inherit_their_settings_are_named(said):

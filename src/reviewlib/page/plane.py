@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 from reviewlib.evidence import stats
@@ -16,6 +18,7 @@ from reviewlib.page.drawing import BLUE, INK, ORANGE, STYLE, Drawn, panels
 from reviewlib.trial.study import Study
 
 APART = 0.07  # between arms of one cost, so that their intervals can be told apart
+LINE = 0.05  # the height of a label, as a fraction of the axis
 
 
 @plt.rc_context(STYLE)
@@ -30,13 +33,14 @@ def over_cost(study: Study, record: Record, condition: str, arms: Sequence[str])
     """
     cost, base = costs.passes(study, record), study.role("baseline")
     fig, axes = panels(3.8)
-    axis, table, taken = axes[0, 0], [], dict.fromkeys(cost, 0)
+    axis, table, means = axes[0, 0], [], {}
+    labels: dict[float, list[tuple[float, str]]] = {}
     for arm in map(study.arm, arms):
         terms = (arm - base) @ condition
         interval = stats.t_interval(100 * by_seed(record.rows, terms, "accuracy"))
         color, marker = (ORANGE, "s") if arm.role.startswith("baseline") else (BLUE, "o")
-        at = (cost[arm.name] + APART * taken[cost[arm.name]], interval.mean)
-        taken[cost[arm.name]] += 1
+        side = APART * len(labels.get(cost[arm.name], ()))
+        at, means[arm.name] = (cost[arm.name] + side, interval.mean), interval.mean
         half = interval.hi - interval.mean
         axis.errorbar(*at, yerr=half, color=color, marker=marker, ms=4, capsize=2)
         table.append(
@@ -44,20 +48,21 @@ def over_cost(study: Study, record: Record, condition: str, arms: Sequence[str])
             | {"mean, points": f"{interval.mean:+.2f}".replace("-", MINUS)}
             | {"95% low": round(interval.lo, 2), "95% high": round(interval.hi, 2)}
         )
-    for arm in map(study.arm, arms):
-        mean = 100 * by_seed(record.rows, (arm - base) @ condition, "accuracy").mean()
-        right = cost[arm.name] + APART * (taken[cost[arm.name]] - 1)
-        where = {"xytext": (7, 0), "textcoords": "offset points", "va": "center"}
-        axis.annotate(arm.label, (right, mean), fontsize="small", **where)
+        labels.setdefault(cost[arm.name], []).append((interval.mean, arm.label))
     axis.axhline(0, color=INK, lw=1)
+    gap, where = LINE * np.ptp(axis.get_ylim()), {"xytext": (7, 0), "textcoords": "offset points"}
+    for at, named in labels.items():
+        right, height = at + APART * (len(named) - 1), -math.inf
+        for mean, label in sorted(named):
+            height = max(mean, height + gap)
+            axis.annotate(label, (right, height), fontsize="small", va="center", **where)
     # room for the labels on the right of the dearest arms
     axis.set(xlim=(0, 1.5 * max(cost[name] for name in arms)))
     axis.set_ylabel(f"accuracy above “{base.label}”, points")
     axis.set_xlabel(f"passes, in trainings of “{base.label}”")
-    order = sorted(table, key=lambda row: float(row["mean, points"].replace(MINUS, "-")))
-    best = order[-1]
-    said = f"{best['arm']} is the most accurate of these, {best['mean, points']} points against "
-    said += f"{base.label} at {best['cost']} its cost"
+    best = max(means, key=means.get)
+    said = f"{study.arm(best).label} is the most accurate of these, at {cost[best]:.2g}× the cost "
+    said += f"of {base.label}"
     return Drawn(
         fig,
         pd.DataFrame(table),

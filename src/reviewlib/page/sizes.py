@@ -12,6 +12,8 @@ from reviewlib.evidence.record import Record
 from reviewlib.trial.search import FACTORS
 from reviewlib.trial.study import Study
 
+SWEEP = 3  # a size that takes more other values than this is swept
+
 
 def protocol(study: Study, record: Record, *, first: bool = False) -> pd.DataFrame:
     """Return the sizes of the experiment, as the record states them.
@@ -56,10 +58,10 @@ def _pools_and_search(study: Study, record: Record) -> dict[str, str]:
 
     def shared(size: str, pool: int) -> str:
         return by_condition(
-            study, record, lambda here: units.percent(data.overlap(here[size], pool))
+            study, record, lambda here: data.overlap(here[size], pool), units.percent
         )
 
-    def each(of: Callable[[Mapping[str, int]], object]) -> str:
+    def each(of: Callable[[Mapping[str, int]], float]) -> str:
         return by_condition(study, record, of)
 
     return {
@@ -90,12 +92,24 @@ def _inherited(study: Study, record: Record) -> str:
     )
 
 
-def by_condition(study: Study, record: Record, of: Callable[[Mapping[str, int]], object]) -> str:
-    """Return a size that conditions may differ in: "2,000", "2,000 (4,000: small net)"."""
-    found: dict[str, list[str]] = {}
+def by_condition(
+    study: Study,
+    record: Record,
+    of: Callable[[Mapping[str, int]], float],
+    form: Callable[[float], str] = "{:,}".format,
+) -> str:
+    """Return a size that conditions may differ in: "2,000", "2,000 (4,000: small net)".
+
+    Of a size that is swept, it is the first one and the range: "2,000 (100 to 1,400: a sweep)".
+    """
+    found: dict[float, list[str]] = {}
     for condition in dict.fromkeys(record.rows["condition"]):
         value = of(record.sizes(condition))
-        text = f"{value:,}" if isinstance(value, int) else str(value)
-        found.setdefault(text, []).append(study.condition(condition).label)
+        found.setdefault(value, []).append(study.condition(condition).label)
     (first, _), *others = found.items()
-    return first + "".join(f" ({text}: {', '.join(labels)})" for text, labels in others)
+    if len(others) > SWEEP:
+        values = sorted(value for value, _ in others)
+        return f"{form(first)} ({form(values[0])} to {form(values[-1])}: a sweep)"
+    return form(first) + "".join(
+        f" ({form(value)}: {', '.join(labels)})" for value, labels in others
+    )

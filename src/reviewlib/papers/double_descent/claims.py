@@ -72,7 +72,7 @@ CLAIMS = (
         "With 20% wrong labels, the widest net does better than the best one before the peak.",
         WIDTHS,
         primary=True,
-        case="for the widest net",
+        case="that the widest net beats the best small one",
         reported=(RELEASED,),
     ),
     gain(
@@ -82,7 +82,7 @@ CLAIMS = (
         "images.",
         SAMPLES,
         primary=True,
-        case="for a net with four times the images",
+        case="that more data hurts a net",
     ),
     no_loss(
         "penalty",
@@ -91,7 +91,7 @@ CLAIMS = (
         "does no worse than the net of the best size.",
         OPTIMAL,
         primary=True,
-        case="with a tuned weight decay",
+        case="at that size with a tuned weight decay",
         control=plain @ FITTING - plain @ SMALL,
         margin_reason="one point, the margin of the peak: less is no peak",
     ),

@@ -38,7 +38,7 @@ def show_nets(page: Chapter) -> None:
         "error, %",
         caption="Nets over their width, 20% wrong labels; test labels are clean, training labels "
         "are not.",
-        marks={"training error at most 10%": threshold(training)},
+        marks={"EMC reaches n: training error at most 10%": threshold(training)},
     )
 
 
@@ -128,7 +128,7 @@ def show_images(page: Chapter) -> None:
         "training images",
         "error, %",
         caption=f"A net of width {PEAK} by the number of its images, 20% wrong labels.",
-        marks={"the claim compares": FEWER},
+        marks={"a quarter of the images": FEWER},
     )
 
 
