@@ -32,9 +32,9 @@ page.answer()
 #
 # This page rebuilds the curve with small nets up to a width of 1,024, and with random features,
 # where it is exact linear algebra. It asks what matters in practice: is the peak still there when
-# you tune the weight decay, or stop the training, on validation data? And does more data ever hurt a
-# net? The default `quick` preset runs in about a minute; the evidence (`laptop`) takes under an hour
-# on two cores.
+# you tune the weight decay, or stop the training, on validation data? And does more data ever hurt
+# a net? The default `quick` preset runs in about a minute; the evidence (`laptop`) takes under an
+# hour on two cores.
 #
 # ## What the paper claims
 #
@@ -44,8 +44,9 @@ page.answer()
 # Its vision curves are single runs without intervals, and the numbers below are the authors'
 # published results as a third party converted them.
 #
-# We read the sizes that claims compare, the minimum and the peak, off the validation accuracy of ten
-# pilot seeds: seeds that locate a peak and then test it always find one. The registration has them.
+# We read the sizes that claims compare, the minimum and the peak, off the validation accuracy of
+# ten pilot seeds: seeds that locate a peak and then test it always find one. The registration has
+# them.
 #
 # *More data hurts* needs a word of care. For a fixed number of random features without a penalty it
 # is a theorem: error peaks at as many samples as features. Whether it holds for a trained net is an
@@ -166,14 +167,15 @@ chapter.source(method.effective_model_complexity)
 # different class, in training and validation. Test labels are clean, and a seed has the same wrong
 # labels at every size.
 #
-# The learning rate falls to zero along half a cosine. The deep paper keeps it constant. In a pilot a
-# constant rate cost the small nets several points and the widest hardly any, because the last step
-# lands wherever the noise of the batches takes it; an ablation shows what that does to the curve.
+# The learning rate falls to zero along half a cosine. The deep paper keeps it constant. In a pilot
+# a constant rate cost the small nets several points and the widest hardly any, because the last
+# step lands wherever the noise of the batches takes it; an ablation shows what that does to the
+# curve.
 #
 # The papers propose no method. They study a model *without* a penalty, the arm `No penalty`, which
 # may be as bad as it likes. Its first rival is the same net with a weight decay searched at every
-# size, anew on every seed (a ridge penalty for the features). The second costs nothing: every net is
-# also scored at the step with its lowest error on (noisy) validation labels.
+# size, anew on every seed (a ridge penalty for the features). The second costs nothing: every net
+# is also scored at the step with its lowest error on (noisy) validation labels.
 
 # %% tags=["hide-input"]
 page.experiment()
@@ -195,8 +197,8 @@ early = {w: page.record.of("plain", f"width-{w}-noisy") for w in (arms.BEST, arm
 rows = page.record.of("decay", f"width-{arms.PEAK}-noisy")
 Markdown(
     f"From the best width before it to the peak the nets lose {page.says('peak')}; the widest net "
-    f"differs from the best small one by {page.says('second-descent')}. At the peak's width, weight "
-    f"decay is worth {page.says('penalty-at-peak')} and early stopping "
+    f"differs from the best small one by {page.says('second-descent')}. At the peak's width, "
+    f"weight decay is worth {page.says('penalty-at-peak')} and early stopping "
     f"{100 * (early[arms.PEAK]['early_accuracy'] - early[arms.PEAK]['accuracy']).mean():+.2f}; "
     f"they end at {100 * rows['accuracy'].mean():.1f}% and "
     f"{100 * early[arms.PEAK]['early_accuracy'].mean():.1f}%."
@@ -254,8 +256,8 @@ Markdown(
 # trains for a while; then its largest weights go back to where they began, and only these train to
 # the end. Fewer and fewer weights lead back through the threshold. If sparsity is just another way
 # to be small, the error rises on the way to the threshold and falls beyond it. Four levels are too
-# few to locate the highest error exactly. We did not try a random mask: this is about sparsity, not about
-# which weights are kept.
+# few to locate the highest error exactly. We did not try a random mask: this is about sparsity, not
+# about which weights are kept.
 
 # %% tags=["hide-input"]
 figures.show_pruned(page)
@@ -312,8 +314,8 @@ Markdown(
 # 1. Data: Fashion-MNIST subsets at 14 × 14 pixels; the papers use CIFAR, MNIST and translation.
 # 2. Models: nets with one hidden layer; the deep paper's are residual and convolutional nets and
 #    Transformers. A small convolutional net over its width is part of the GPU preset.
-# 3. Training: two hundred epochs of Adam at a falling rate; the deep paper trains for thousands at a
-#    smaller, constant rate, and its SGD rate falls with the square root of time.
+# 3. Training: two hundred epochs of Adam at a falling rate; the deep paper trains for thousands at
+#    a smaller, constant rate, and its SGD rate falls with the square root of time.
 # 4. Loss: cross-entropy for nets, as in the deep paper; the earlier paper's nets have squared loss,
 #    where the threshold lies at as many parameters as examples times classes.
 # 5. Random features are ReLUs of random directions without a bias in the read-out; the earlier

@@ -26,12 +26,12 @@ page.answer()
 
 # %% [markdown]
 # You can prune a trained net to a fifth of its weights and lose little accuracy. Could you have
-# trained that small net from the start? Usually it learns worse than the big one. The paper names an
-# exception: put every weight that is left back to the value it started from, and the small net
+# trained that small net from the start? Usually it learns worse than the big one. The paper names
+# an exception: put every weight that is left back to the value it started from, and the small net
 # learns as well as the whole. Dense nets contain *winning tickets*, sparse nets that happened to
 # draw good initial weights.
 #
-# If you only want a sparse net, you need none of this: prune, keep the trained weights and go on
+# If you only want a sparse net, there is a plainer way: prune, keep the trained weights and go on
 # training. This page searches the settings of tickets, of fine-tuning and of their rivals equally,
 # anew on every seed, and counts what the trainings before the last one cost. The default `quick`
 # preset runs in about a minute; the evidence (`laptop`) takes under an hour on two cores.
@@ -206,8 +206,8 @@ Markdown(
 # ### Against what needs no search
 #
 # The ticket's lead over a random mask is the mask's and its weights' together; its lead over new
-# weights is the weights' alone. At equal steps the rivals cost a quarter of the ticket; at the whole
-# cost they train four times as long.
+# weights is the weights' alone. At equal steps the rivals cost a quarter of the ticket; at the
+# whole cost they train four times as long.
 
 # %% tags=["hide-input"]
 page.compare("mask", "mask-equal-cost", "small", "small-equal-cost", "faster")
@@ -220,9 +220,9 @@ Markdown(
 # ### How sparse, and how long you search
 #
 # Each level is pruned at about the same rate a round, so a sparser net takes more rounds: four
-# trainings in all for 20%, six for 7%, eight for 2.4%. The dense nets are flat lines; the one at the
-# whole cost has four times the steps. The second figure shows the primary claims for searches of
-# every length.
+# trainings in all for 20%, six and eight for the two others. The dense nets are flat lines; the one
+# at the whole cost has four times the steps. The second figure shows the primary claims for
+# searches of every length.
 
 # %% tags=["hide-input"]
 figures.show_sparsity(page)
@@ -234,8 +234,8 @@ page.show_search()
 # ## Ablations
 #
 # - *Keep the weights, or put them back?* Fine-tuning keeps the trained weights at a small learning
-#   rate; learning-rate rewinding keeps them and starts the schedule again; the ticket puts them back
-#   to the start, or to a little later.
+#   rate; learning-rate rewinding keeps them and starts the schedule again; the ticket puts them
+#   back to the start, or to a little later.
 # - *Does it take rounds?* Pruning once, after a whole training, costs half.
 # - *What matters in the initial weights?* One arm keeps the ticket's mask and the signs of its
 #   initial weights and draws new magnitudes.
@@ -289,22 +289,23 @@ Markdown(
 # ### Limits
 #
 # One net, fully connected and small, and one data set of small images. A fifth of its weights are
-# some thousands; the paper's net has ten times as many left at its own limit. The other sparsities
-# take their settings from the main condition and try half, once and twice the learning rate; a
-# search of their own could find better ones. So could a learning rate of its own for each round.
-# Half of the trials of a seed are more than one search would make (the verdicts are for four tries),
-# and each arm spreads them over two hyperparameters. The low end of the weight decay means
-# practically none, so it is no harm that some seeds choose it.
+# some thousands; the paper's net has about twice as many left at its own limit. The other
+# sparsities take their settings from the main condition and try half, once and twice the learning
+# rate; a search of their own could find better ones. So could a learning rate of its own for each
+# round. The verdicts are about a search of four tries, which each arm spreads over two
+# hyperparameters. The low end of the weight decay means practically none, so it is no harm that
+# seeds choose it.
 #
 # ### When to use it
 #
 # Its zeros save nothing on usual hardware, unless the kernels are made for them. If you want an
-# accurate net, compare with the dense one at the cost of all rounds, with its weight decay searched.
-# If you want a sparse net and its training is cheap, prune in rounds, and search the weight decay
-# anew; whether you then put the weights back or keep them is the smaller question, as the tables
-# show for this net. A random mask or a small net needs no search, and its loss grows as less is
-# left. Above all the ticket explains *why* sparse nets train: initial weights, most of all their
-# signs, and the connections chosen together with them.
+# accurate net, compare with the dense one at the cost of all rounds, with its weight decay
+# searched. If you want a sparse net and its training is cheap, prune in rounds and restart the
+# learning rate after each; the ablations compare keeping the weights with putting them back. Going
+# on at a small rate, which is what fine-tuning usually means, loses more the sparser the net. A
+# random mask or a small net needs no search, and its loss grows as less is left. Above all the
+# ticket explains *why* sparse nets train: initial weights, most of all their signs, and the
+# connections chosen together with them.
 #
 # ### Differences from the paper
 #

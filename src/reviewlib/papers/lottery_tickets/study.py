@@ -45,6 +45,6 @@ STUDY = Study(
     question="Is there a small net inside that could have been trained alone, and is it worth its "
     "search?",
     subject="a pruned net",
-    instead="For accuracy, give the dense net the steps and a searched weight decay; for a sparse "
-    "net, prune in rounds and search the weight decay anew, whether you keep the weights or not.",
+    instead="For accuracy, give the dense net the steps; for a sparse net, prune in rounds and "
+    "restart the learning rate after each, whether you put the weights back or keep them.",
 )
