@@ -220,8 +220,8 @@ more = ("features-more-data", "features-more-data-penalty")
 display(page.contrasts(*descents, "features-clean-second-descent", *penalties, *more))
 Markdown(
     f"More data costs random features without a penalty {page.says('features-more-data')}, and "
-    f"brings {page.says('features-more-data-penalty')} with one. Many random features gain "
-    f"{page.says('features-second-descent')} on the best few with wrong labels, and "
+    f"brings {page.says('features-more-data-penalty')} with one. Many random features differ "
+    f"from the best few by {page.says('features-second-descent')} with wrong labels, and by "
     f"{page.says('features-clean-second-descent')} with clean ones."
 )
 

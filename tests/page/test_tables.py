@@ -16,6 +16,11 @@ OF = toy.study(**toy.CONTROLLED)
 def test_an_arm_says_what_it_is_tuned_over_or_whose_settings_it_takes(controlled):
     less = replace(toy.SLOW, searches_less="it has no damping")
     part = replace(toy.PART, search=(), parent="sgd")
+    damped = replace(toy.AGAIN, name="again", role="ablation", search=("damping",), search_seed=0)
+    at_one_rate = replace(toy.PART, search=(), parent="again", conditions=(toy.CLEAN,))
+    of = toy.study(arms=(toy.SGD, less, damped, at_one_rate), claims=())
+    table = tables.arms(of, controlled).set_index("arm")["tuned over"]
+    assert table["SGD, half the data"] == "at the settings of SGD again"  # no rate to vary
     of = toy.study(arms=(toy.SGD, less, toy.AGAIN, part), claims=())
     table = tables.arms(of, controlled).set_index("arm")["tuned over"]
     assert table["SGD"] == "lr"

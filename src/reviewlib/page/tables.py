@@ -181,9 +181,10 @@ def _power(study: Study, out: Verdict) -> str | None:
 def _searched(study: Study, arm: Arm) -> str:
     """Return what an arm is tuned over, and why over less than others."""
     if arm.parent:
+        parent = study.arm(arm.parent)
         factors = ", ".join(f"{factor:g}" for factor in FACTORS)
-        rates = "" if study.awaiting else f", lr × {factors}"
-        return f"at the settings of {study.arm(arm.parent).label}{rates}"
+        tries_rates = "lr" in parent.search and not study.awaiting
+        return f"at the settings of {parent.label}" + f", lr × {factors}" * tries_rates
     why = f" ({arm.searches_less})" if arm.searches_less else ""
     return (", ".join(arm.search) or "nothing") + why
 
