@@ -48,9 +48,9 @@ page.answer()
 # ten pilot seeds: seeds that locate a peak and then test it always find one. The registration has
 # them.
 #
-# *More data hurts* needs a word of care. For a fixed number of random features without a penalty it
-# is a theorem: error peaks at as many samples as features. Whether it holds for a trained net is an
-# open question, so the primary claim asks it of the net.
+# *More data hurts* needs a word of care. For a fixed number of random features without a penalty,
+# theory predicts it: error peaks at as many samples as features. The paper reports it for some
+# trained nets, too. Whether it holds for ours is the open question, so the primary claim asks that.
 
 # %% tags=["hide-input"]
 page.claims()
@@ -174,8 +174,8 @@ chapter.source(method.effective_model_complexity)
 #
 # The papers propose no method. They study a model *without* a penalty, the arm `No penalty`, which
 # may be as bad as it likes. Its first rival is the same net with a weight decay searched at every
-# size, anew on every seed (a ridge penalty for the features). The second costs nothing: every net
-# is also scored at the step with its lowest error on (noisy) validation labels.
+# size, anew on every seed (a ridge penalty for the features). The second costs looks at validation
+# only: every net is also scored at the step with its lowest error on (noisy) validation labels.
 
 # %% tags=["hide-input"]
 page.experiment()
@@ -209,7 +209,7 @@ Markdown(
 #
 # The third figure's line marks where random features fit (nearly) any labels: their rank reaches
 # the number of samples, except for a unit or two that is dead on all of them. The fourth fixes the
-# number of features and lets the number of samples grow through it: this is the theorem.
+# number of features and lets the number of samples grow through it, which is what theory is about.
 
 # %% tags=["hide-input"]
 figures.show_features(page)
@@ -219,8 +219,9 @@ penalties = ("features-penalty", "features-penalty-widest")
 more = ("features-more-data", "features-more-data-penalty")
 display(page.contrasts(*descents, "features-clean-second-descent", *penalties, *more))
 Markdown(
-    f"More data costs random features without a penalty {page.says('features-more-data')}, and "
-    f"brings {page.says('features-more-data-penalty')} with one. Many random features differ "
+    "From few samples to as many as features, random features without a penalty lose "
+    f"{page.says('features-more-data')}; still more samples win that back. With a penalty they "
+    f"gain {page.says('features-more-data-penalty')}. Many random features differ "
     f"from the best few by {page.says('features-second-descent')} with wrong labels, and by "
     f"{page.says('features-clean-second-descent')} with clean ones."
 )
@@ -241,12 +242,16 @@ figures.show_other_conditions(page)
 figures.show_training(page)
 figures.show_shortened(page)
 names = ("descent", "penalty-widest", "widest-with-penalty", "clean-peak", "amplified")
-schedules = ("sgd-peak", "constant-peak", "constant-second-descent", "epochs")
-display(page.contrasts(*names, *schedules))
+others = ("sgd-peak", "sgd-second-descent", "constant-peak", "constant-second-descent", "epochs")
+display(page.contrasts(*names, *others))
 page.show_search()
 Markdown(
-    "At a constant rate, the widest net differs from the best small one by "
-    f"{page.says('constant-second-descent')}; at a falling one, by {page.says('second-descent')}."
+    "Whether the widest net beats the small one depends on the training. It differs by "
+    f"{page.says('second-descent')} with Adam at a falling rate, by "
+    f"{page.says('constant-second-descent')} at a constant one, and by "
+    f"{page.says('sgd-second-descent')} with SGD (a comparison that we added when we saw the "
+    f"figure). The peak is {page.says('sgd-peak')} high with SGD and {page.says('constant-peak')} "
+    f"at a constant rate; clean labels have none: {page.says('clean-peak')}."
 )
 
 # %% [markdown]
@@ -257,7 +262,8 @@ Markdown(
 # the end. Fewer and fewer weights lead back through the threshold. If sparsity is just another way
 # to be small, the error rises on the way to the threshold and falls beyond it. Four levels are too
 # few to locate the highest error exactly. We did not try a random mask: this is about sparsity, not
-# about which weights are kept.
+# about which weights are kept. The first line of the table asks whether the way leads through a
+# peak, the second whether it leads out again.
 
 # %% tags=["hide-input"]
 figures.show_pruned(page)
@@ -276,21 +282,27 @@ Markdown(
     f"**{page.verdict('more-data')}**; no loss at the peak with a tuned weight decay: "
     f"**{page.verdict('penalty')}**.\n\nIn practice, a tuned weight decay is worth "
     f"{page.says('penalty-at-peak')} at the peak's width, and {page.says('penalty-widest')} in the "
-    "widest net, which has no peak to avoid. Stopped early, going from the first minimum to the "
-    f"peak costs {page.says('early-peak')}; a negative cost is a gain. The price: one "
-    "hyperparameter, and a search of it at each size. Early stopping costs neither."
+    "widest net, which has no peak to avoid. Stopped early, the small net leads the one of the "
+    f"peak's size by {page.says('early-peak')}. The price of weight decay is one hyperparameter "
+    "and its search; that of early stopping, looks at validation."
 )
 
 # %% [markdown]
 # ### Limits
 #
-# Pilot seeds chose the sizes that claims compare, so the peak and the first minimum of the final
-# seeds can lie at neighbors: a slightly higher peak, and a slightly lower minimum, which would make
-# the second descent look worse than it does here.
+# The verdict on the second descent is about Adam at a falling rate. The paper's own schedule and
+# SGD turn its sign, because they cost the small nets more than the wide ones; the ablations have
+# both. The small size was chosen at the falling rate.
+#
+# More data was varied at one width, up to the threshold and not beyond, with as many steps at every
+# number of images.
+#
+# Pilot seeds chose the sizes that claims compare. The peak and the first minimum of the final seeds
+# could lie at neighbors; the first figure shows where they lie.
 #
 # Intervals should reach at most half a margin to each side. Those of the three claims without a
-# penalty reach further: two nets that fit wrong labels disagree on many images, and even with many
-# more seeds the test pool would leave them that wide. The effects are larger still.
+# penalty reach further. More seeds would narrow them, and not to half a margin: two nets that fit
+# wrong labels disagree on many images, and the test pool has no more of these.
 #
 # The checklist's *healthy arms* lists nets without a penalty. They do worse than a logistic
 # regression on the same wrong labels, at every width; the papers' claims are about such nets, so we
@@ -303,7 +315,7 @@ Markdown(
 # than a smaller one. The cheap remedy is to keep the checkpoint that is best on validation, noisy
 # labels and all, which costs looks at validation only. The other is to search the weight decay over
 # several powers of ten, which costs a training a trial. The first figure shows how little the size
-# matters then.
+# matters then, except for the smallest nets.
 #
 # The effect remains useful as a diagnosis. If test error gets worse while you make a model larger,
 # look at the gap to the training error before you look for a better size: perhaps the model lacks a
@@ -328,8 +340,8 @@ Markdown(
 # ### What would change our mind
 #
 # A deeper net whose peak survives a tuned weight decay, or has a peak with clean labels, as the
-# paper reports for CIFAR-100. Or a finer grid of sizes on which the second descent of a net without
-# any penalty ends below everything that tuning reaches.
+# paper reports for CIFAR-100. Or wider nets without any penalty that end below everything that
+# tuning reaches.
 #
 # ### Exercises
 #

@@ -87,3 +87,9 @@ def test_main_effects_and_interaction_are_on_error_and_on_its_logarithm(controll
     joint = (logs["sgd"] - logs["slow"] - logs["part"] + logs["slow"]).mean()
     factor = float(frame.iloc[2, 2].split(";")[0].removeprefix("×"))
     assert factor == pytest.approx(np.exp(-joint), rel=0.01)
+
+
+def test_the_methods_of_a_two_by_two_may_have_names_of_their_own(controlled):
+    arms = ("sgd", "slow", "part", "slow")
+    frame = tables.two_by_two(OF, controlled, arms, "noise", ["slowness", "part of the data"])
+    assert list(frame.iloc[:, 0]) == ["slowness", "part of the data", "interaction"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,17 @@ class Quotes:
         return stamped(tables.contrasts(self.study, outs), self.stamp)
 
     @needs_evidence
-    def two_by_two(self, neither: str, first: str, second: str, both: str, condition: str) -> HTML:
+    def two_by_two(
+        self,
+        neither: str,
+        first: str,
+        second: str,
+        both: str,
+        condition: str,
+        methods: Sequence[str] | None = None,
+    ) -> HTML:
         """Return a table of main effects and interaction, from the four arms of a 2x2."""
         arms = (neither, first, second, both)
-        return stamped(tables.two_by_two(self.study, self.record, arms, condition), self.stamp)
+        return stamped(
+            tables.two_by_two(self.study, self.record, arms, condition, methods), self.stamp
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -75,7 +75,11 @@ def verdicts(study: Study, outs: Iterable[Verdict]) -> pd.DataFrame:
 
 
 def two_by_two(
-    study: Study, record: Record, arms: tuple[str, str, str, str], condition: str
+    study: Study,
+    record: Record,
+    arms: tuple[str, str, str, str],
+    condition: str,
+    methods: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Return main effects and interaction of two methods, on error and on the log of error.
 
@@ -84,9 +88,11 @@ def two_by_two(
         record: the record of the final runs.
         arms: names of the arms with neither method, the first, the second, both.
         condition: name of the condition.
+        methods: what the two methods are called; by default as their arms are.
     """
     neither, first, second, both = (study.arm(name) for name in arms)
-    what = {"first": first.label, "second": second.label, "interaction": "interaction"}
+    names = methods or (first.label, second.label)
+    what = {"first": names[0], "second": names[1], "interaction": "interaction"}
     found = contrasts_of(neither, first, second, both, study.condition(condition))
     rows = []
     for name, contrast in found.items():

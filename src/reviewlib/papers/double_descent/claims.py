@@ -124,6 +124,8 @@ CLAIMS = (
         WIDTHS,
     ),
     gain("sgd-peak", with_sgd @ SMALL - with_sgd @ FITTING, where="Nakkiran et al., on optimizers"),
+    # added when the figure of the final seeds showed it
+    gain("sgd-second-descent", with_sgd @ WIDE - with_sgd @ SMALL, where=WIDTHS),
     gain("constant-peak", constant @ SMALL - constant @ FITTING, where=WIDTHS),
     gain("constant-second-descent", constant @ WIDE - constant @ SMALL, where=WIDTHS),
     gain(

@@ -94,7 +94,8 @@ STUDY = Study(
     net=net,
     evaluate=evaluate,
     inspect=inspect,
-    question="Does a bigger net get worse before it gets better, and does more data hurt?",
+    question="Trained to the end at a falling rate, on partly wrong labels: does a bigger net get "
+    "worse before it gets better, and does more data hurt?",
     instead="Tune the weight decay, or stop training by validation, at the size that you can "
     "afford; search for no better size before that.",
     not_applicable={

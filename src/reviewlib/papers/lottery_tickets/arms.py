@@ -35,7 +35,7 @@ MAIN = condition("main", "20% left", 0.203, 3)
 # five and seven rounds at the same rate
 SPARSER = condition("sparser", "7% left", 0.07, 5, parent="main")
 SPARSEST = condition("sparsest", "2.4% left", 0.0242, 7, parent="main")
-# as many weights as in the main condition, at nearly the same rate
+# as many weights as in the main condition, in two rounds at a lower rate
 NARROW = condition("narrow", "half as wide, 44% left", 0.439, 2, width=50, parent="main")
 
 

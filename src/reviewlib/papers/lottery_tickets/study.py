@@ -45,6 +45,6 @@ STUDY = Study(
     question="Is there a small net inside that could have been trained alone, and is it worth its "
     "search?",
     subject="a pruned net",
-    instead="For accuracy, give the dense net the steps; for a sparse net, prune in rounds and "
-    "restart the learning rate after each, whether you put the weights back or keep them.",
+    instead="For accuracy, give the dense net the steps; for a sparse net, prune and restart the "
+    "learning rate, and see at your sparsity whether to put the weights back.",
 )
