@@ -249,9 +249,9 @@ Markdown(
     "Whether the widest net beats the small one depends on the training. It differs by "
     f"{page.says('second-descent')} with Adam at a falling rate, by "
     f"{page.says('constant-second-descent')} at a constant one, and by "
-    f"{page.says('sgd-second-descent')} with SGD (a comparison that we added when we saw the "
-    f"figure). The peak is {page.says('sgd-peak')} high with SGD and {page.says('constant-peak')} "
-    f"at a constant rate; clean labels have none: {page.says('clean-peak')}."
+    f"{page.says('sgd-second-descent')} with SGD (added when we saw the figure). At the width of "
+    f"the peak, nets lose {page.says('sgd-peak')} with SGD and {page.says('constant-peak')} at a "
+    f"constant rate; clean labels have no peak: {page.says('clean-peak')}."
 )
 
 # %% [markdown]
@@ -282,17 +282,17 @@ Markdown(
     f"**{page.verdict('more-data')}**; no loss at the peak with a tuned weight decay: "
     f"**{page.verdict('penalty')}**.\n\nIn practice, a tuned weight decay is worth "
     f"{page.says('penalty-at-peak')} at the peak's width, and {page.says('penalty-widest')} in the "
-    "widest net, which has no peak to avoid. Stopped early, the small net leads the one of the "
-    f"peak's size by {page.says('early-peak')}. The price of weight decay is one hyperparameter "
-    "and its search; that of early stopping, looks at validation."
+    "widest net, which has no peak to avoid. Stopped early, the small net differs from the one "
+    f"of the peak's size by {page.says('early-peak')}. The price of weight decay is one "
+    "hyperparameter and its search; that of early stopping, looks at validation."
 )
 
 # %% [markdown]
 # ### Limits
 #
 # The verdict on the second descent is about Adam at a falling rate. The paper's own schedule and
-# SGD turn its sign, because they cost the small nets more than the wide ones; the ablations have
-# both. The small size was chosen at the falling rate.
+# SGD turn its sign, because the small net does worse under both; the ablations have them. The small
+# size and the peak were chosen at the falling rate; with SGD the worst width is a smaller one.
 #
 # More data was varied at one width, up to the threshold and not beyond, with as many steps at every
 # number of images.

@@ -323,8 +323,8 @@ Markdown(
 # its training is cheap, prune and restart the learning rate; the ablations compare rounds with
 # pruning once, and keeping the weights with putting them back, at one sparsity. Going on at a small
 # rate, which is what fine-tuning usually means, loses more the sparser the net. A random mask needs
-# no search, and its loss grows as less is left. What the ticket shows is that a mask and the
-# initial weights it was found with belong together.
+# no search, and its loss grows as less is left. What the ticket shows, at this sparsity, is that a
+# mask and the initial weights it was found with belong together.
 #
 # ### Differences from the paper
 #
