@@ -208,6 +208,15 @@ def test_conditions_may_differ_in_their_seeds(rules):
     assert rules(of, record, "because")["6. Paired seeds"].startswith("n = 10 or 12, the same")
 
 
+def test_a_condition_that_inherits_its_settings_has_fewer_trials(rules):
+    inherits = {"conditions": (toy.CLEAN, replace(toy.NOISE, parent="clean"))}
+    for parents, word in ((inherits, "met"), ({}, "not met")):
+        of = toy.study(**FIELDS | parents)
+        record = made(of)
+        record.trials = record.trials.query("trial < 3 or condition == 'clean'")
+        assert rules(of, record)["4. Equal tuning"] == word
+
+
 def test_every_rule_is_seen_to_be_not_met(rules):
     assert {rule for rule, *_ in BROKEN} | {"9. Verdicts computed"} == set(rules())
 
