@@ -37,7 +37,8 @@ class Fit:
         curve: (step, validation accuracy) at the config's `eval_steps`.
         best: a copy of the model at the evaluated step with the highest accuracy, None without any.
         diverged_at: the first step with a non-finite loss, None for a run that finished.
-        passes: number of forward-backward passes, each over one example.
+        passes: number of forward-backward passes, each over one example; every view that a loss
+            makes of an example and shows the model is one.
         seconds: CPU seconds of this process on a CPU, wall seconds on a GPU.
         peak_bytes: peak memory allocated on the GPU, None on a CPU.
         config: the training's configuration, None for a `Solution`.
@@ -123,9 +124,9 @@ def train_stack(
                 optimizer.zero_grad()
                 if parts > 1:
                     x, y = (part_of(batch, part, parts, axis=y.ndim - 1) for batch in (x, y))
-                value = shared.loss(stack.model, x, y)
+                with watch.counting(stack.model, y.shape[-1]):
+                    value = shared.loss(stack.model, x, y)
                 value.sum().backward()  # the sum has each replica's own gradient
-                watch.passes += y.shape[-1]
                 return value.detach()
 
             factor = config.lr_factor(step)

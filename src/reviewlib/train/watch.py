@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -41,6 +42,17 @@ class Watch:
         if self.cuda:
             torch.cuda.reset_peak_memory_stats(device)
         self.began = self._clock()
+
+    @contextlib.contextmanager
+    def counting(self, model: nn.Module, examples: int) -> Iterator[None]:
+        """Count the examples (B, C, H, W) that the model gets meanwhile; if none, the batch's."""
+        seen: list[int] = []
+        hook = model.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[-4]))
+        try:
+            yield
+        finally:
+            hook.remove()
+        self.passes += sum(seen) or examples
 
     def divergence(self, losses: Tensor) -> bool:
         """Find each model's first non-finite loss, (steps, models); return whether all have one."""
