@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from reviewlib.data import Split
+
+EPSILON = 1e-3  # of the range of pixels: an almost uniform image must not become noise
 
 
 class Normalize(nn.Module):
@@ -22,6 +25,15 @@ class Normalize(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return x (B, C, H, W) normalized."""
         return x.sub(self.mean).mul_(self.scale)
+
+
+class Standardize(nn.Module):
+    """Subtract each image's own mean and divide by its own standard deviation, over all pixels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x (..., C, H, W) standardized; an image of one color becomes 0."""
+        sd, mean = torch.std_mean(x, (-3, -2, -1), correction=0, keepdim=True)
+        return (x - mean) / (sd + EPSILON)
 
 
 def mlp(images: Split, classes: int, *widths: int) -> nn.Sequential:
@@ -63,17 +75,20 @@ def cnn(images: Split, classes: int, channels: int = 8) -> nn.Sequential:
     )
 
 
-def batchnorm_cnn(images: Split, classes: int, channels: int = 8) -> nn.Sequential:
+def batchnorm_cnn(
+    images: Split, classes: int, channels: int = 8, *, standardize: bool = False
+) -> nn.Sequential:
     """Return a net of three 3 x 3 convolutions with BatchNorm and ReLU, the first two of stride 2.
 
     Args:
         images: a training split, which sets the shape of the inputs and the normalization.
         classes: number of logits, each a linear function of all pixels of the last channels.
         channels: channels of the first convolution; the others have twice as many.
+        standardize: whether each image is standardized by itself, not by the training images.
     """
     depth, height, width = images.images.shape[1:]
     pixels = math.ceil(height / 4) * math.ceil(width / 4)  # two convolutions halve, rounding up
-    layers: list[nn.Module] = [Normalize(images)]
+    layers: list[nn.Module] = [Standardize() if standardize else Normalize(images)]
     for outputs, stride in ((channels, 2), (2 * channels, 2), (2 * channels, 1)):
         layers += [
             nn.Conv2d(depth, outputs, 3, stride, padding=1, bias=False),  # BatchNorm has a bias

@@ -20,10 +20,11 @@ from torch.nn.utils import parametrize
 
 from reviewlib.train import grouped
 from reviewlib.train.layers import Dense, Dropout
-from reviewlib.train.models import Normalize
+from reviewlib.train.models import Normalize, Standardize
 
+ACTIVATIONS = (nn.Identity, nn.ReLU, nn.Tanh, nn.GELU, nn.Sigmoid)
 # Modules that work unchanged on a batch with one more leading axis.
-BROADCASTING = (nn.Sequential, Normalize, nn.Identity, nn.ReLU, nn.Tanh, nn.GELU, nn.Sigmoid)
+BROADCASTING = (nn.Sequential, Normalize, Standardize, *ACTIVATIONS)
 # Where torch keeps a layer's parametrizations.
 CONTAINERS = (nn.ModuleDict, parametrize.ParametrizationList)
 
