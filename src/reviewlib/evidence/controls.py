@@ -72,14 +72,15 @@ def _judge_control(study: Study, record: Record, claim: Claim) -> Verdict:
 
 
 def _too_wide(study: Study, record: Record, again: Claim) -> bool:
-    """Return whether an A/A interval is wider than those of all primaries of its condition.
+    """Return whether an A/A interval is wider than those of all primaries that it speaks for.
 
-    It is taken of each primary's own metric, and all at one level.
+    They are those of its condition and its measure, and all intervals are at one level.
     """
     wider = []
     for claim in study.primary:
         table = results(study, record, claim)
-        if conditions_of(claim) & conditions_of(again) and holds(table, claim.contrast):
+        alike = claim.measure == again.measure and conditions_of(claim) & conditions_of(again)
+        if alike and holds(table, claim.contrast):
             theirs, ours = (
                 stats.t_interval(values_of(claim, rows, terms), A_A_LEVEL)
                 for rows, terms in ((table, claim.contrast), (record.rows, again.contrast))

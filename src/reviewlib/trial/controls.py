@@ -50,23 +50,45 @@ def standard_controls(baseline: Arm, conditions: Sequence[Condition] = ()) -> tu
     )
 
 
-def control_claim(study: Study, control: Arm, condition: Condition) -> Claim:
-    """Return the comparison of the baseline with a control arm in a condition."""
+def claims_of(study: Study, control: Arm, condition: Condition) -> list[Claim]:
+    """Return the comparisons of the baseline with a control arm in a condition.
+
+    The A/A control is compared on every measure that a primary claim of the condition has, and the
+    positive control on accuracy alone: a quarter of the images need not cost anything else.
+    """
     baseline = study.role("baseline")
-    if control.search_seed:
-        name, statement = A_A, f"{baseline.label} against itself, tuned again"
-    else:
-        name, fraction = "positive", control.train_fraction
+    if not control.search_seed:
+        fraction = control.train_fraction
         part = "a quarter" if fraction == QUARTER else f"{fraction:.0%}"
-        statement = f"{baseline.label} with all of its images against {part} of them"
+        text = f"{baseline.label} with all of its images against {part} of them"
+        return [_claim("positive", text, baseline, control, condition)]
+    mine = [claim for claim in study.primary if condition.name in _places(claim)]
+    measures = {claim.measure: claim for claim in mine} or {("accuracy", "difference"): None}
+    text = f"{baseline.label} against itself, tuned again"
+    return [_claim(A_A, text, baseline, control, condition, of) for of in measures.values()]
+
+
+def _claim(
+    name: str, text: str, baseline: Arm, control: Arm, where: Condition, of: Claim | None = None
+) -> Claim:
+    """Return one comparison, on the measure of a primary claim if it is not accuracy."""
+    own, suffix = {}, ""
+    if of is not None and of.measure != ("accuracy", "difference"):
+        own = {name: getattr(of, name) for name in ("metric", "better", "scale", "margin")}
+        suffix, text = f"-{of.metric}", f"{text}, by {of.metric.replace('_', ' ')}"
     return Claim(
-        f"{name}-{condition.name}",
-        f"{statement}, {condition.label}.",
+        f"{name}-{where.name}{suffix}",
+        f"{text}, {where.label}.",
         "our control",
         "gain",
         primary=True,
-        contrast=(baseline - control) @ condition,
+        contrast=(baseline - control) @ where,
+        **own,
     )
+
+
+def _places(claim: Claim) -> set[str]:
+    return {where for *_, where in claim.contrast}
 
 
 def is_a_a(claim: Claim) -> bool:

@@ -107,6 +107,8 @@ def replay(study: Study, arm: Arm) -> Fingerprint:
                     if study.inspect is not None:
                         own["scores"] += study.inspect(end.model, sample).values()
                     own["scores"].append(study.evaluate(end.model, fold)["nll"])
+                    if study.scores is not None:
+                        own["scores"] += study.scores(end.model, fold, sample).values()
     return {
         condition: {part: [float(f"{value:.6g}") for value in own[part]] for part in own}
         for condition, own in prints.items()

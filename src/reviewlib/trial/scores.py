@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
 
 from reviewlib import data
 from reviewlib.train import Fit
@@ -117,19 +118,38 @@ def _scored(
     return lost, chance
 
 
+class Undecided(nn.Module):
+    """A model that gives all classes the same probability; a diverged model scores like it."""
+
+    def __init__(self, classes: int) -> None:
+        """Keep the number of classes."""
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits of 0, (B, classes), for images (B, C, H, W)."""
+        return x.new_zeros(len(x), self.classes)
+
+
 def _scores(study: Study, ends: Sequence[Fit], sample: Sample, fold: data.Split) -> Row:
     """Return a trial's scores on the validation images and on the fold."""
     if _diverged_at(ends) is not None:
         chance = {"accuracy": 1 / sample.classes, "nll": math.log(sample.classes)}
         validation = {f"validation_{metric}": value for metric, value in chance.items()}
-        return validation | chance | {"early_accuracy": chance["accuracy"]}
+        own = _on_fold(study, Undecided(sample.classes), fold, sample)
+        return own | validation | chance | {"early_accuracy": chance["accuracy"]}
     validation = means([study.evaluate(end.model, sample.validation) for end in ends])
     scores = {f"validation_{metric}": validation[metric] for metric in ("accuracy", "nll")}
-    scores |= means([study.evaluate(end.model, fold) for end in ends])
+    scores |= means([_on_fold(study, end.model, fold, sample) for end in ends])
     if all(end.best is not None for end in ends):
         early = means([study.evaluate(end.best, fold) for end in ends])
         scores["early_accuracy"] = early["accuracy"]
     return scores
+
+
+def _on_fold(study: Study, model: nn.Module, fold: data.Split, sample: Sample) -> Row:
+    further = study.scores(model, fold, sample) if study.scores else {}
+    return study.evaluate(model, fold) | further
 
 
 def _of_best(study: Study, ends: Sequence[Fit], sample: Sample) -> Row:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from reviewlib.storage import meaning, undigested
 from reviewlib.trial.arms import Arm, Condition, Hyperparameter, T, found, names_of
 from reviewlib.trial.claims import Claim
-from reviewlib.trial.controls import control_claim
+from reviewlib.trial.controls import claims_of
 from reviewlib.trial.rules import require_fair
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ class Study:
         claims: the claims; at most four are primary.
         net: makes the net of a run from its inputs, on the CPU, with torch's default generator.
         evaluate: scores a model on a split: (model, split) -> metrics.
+        scores: further scores of a model on its test images, under corruption, say; what they need
+            to fit, they fit on the sample's validation images: (model, fold, sample) -> metrics.
         inspect: measures a final model on its own training images: (model, sample) -> metrics.
         question: what a reader asks; supported claims must answer "yes". The title's own question
             if empty.
@@ -123,6 +125,7 @@ class Study:
     claims: tuple[Claim, ...]
     net: Callable[[Inputs], nn.Module]
     evaluate: Callable[[nn.Module, Split], dict[str, float]]
+    scores: Callable[[nn.Module, Split, Sample], dict[str, float]] | None = None
     inspect: Callable[[nn.Module, Sample], dict[str, float]] | None = None
     question: str = undigested(default="")
     instead: str = undigested(default="")
@@ -144,13 +147,14 @@ class Study:
 
     @property
     def controls(self) -> tuple[Claim, ...]:
-        """The claims about the control arms, one per arm and condition."""
+        """The claims about the control arms, in each condition (see `controls.claims_of`)."""
         return tuple(
-            control_claim(self, arm, condition)
+            claim
             for arm in self.arms
             if arm.role == "control"
             for condition in self.conditions
             if arm in self.arms_in(condition)
+            for claim in claims_of(self, arm, condition)
         )
 
     @property
