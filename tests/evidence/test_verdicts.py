@@ -605,11 +605,13 @@ def test_an_a_a_control_that_is_wide_and_excludes_zero_failed():
     assert words(controlled(again=0.2 + 3 * STEPS))["a_a-clean"] == "failed"
 
 
-def test_an_a_a_control_is_as_wide_as_it_is_on_the_metric_of_the_claim():
+def test_an_a_a_control_is_judged_on_every_measure_of_the_primaries_of_its_condition():
     # On the log scale everything here is wider by a quarter; a difference must not judge it.
     ratio = claim(scale="log ratio")
-    assert words(controlled(again=1.9 * STEPS), ratio)["a_a-clean"] == "passed"
-    assert words(controlled(again=2.2 * STEPS), ratio)["a_a-clean"] == "cannot tell"
+    assert words(controlled(again=1.9 * STEPS), ratio)["a_a-clean-accuracy"] == "passed"
+    assert words(controlled(again=2.2 * STEPS), ratio)["a_a-clean-accuracy"] == "cannot tell"
+    both = words(controlled(again=1.9 * STEPS), claim(), claim(name="ratio", scale="log ratio"))
+    assert [name for name in both if "a_a-clean" in name] == ["a_a-clean", "a_a-clean-accuracy"]
 
 
 def test_controls_that_were_not_run_are_left_out():

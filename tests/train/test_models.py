@@ -118,3 +118,22 @@ def test_batchnorm_cnn_normalizes_between_each_convolution_and_its_relu():
         variance, mean = torch.var_mean(x, (0, 2, 3), correction=0, keepdim=True)
         x = ((x - mean) / (variance + 1e-5).sqrt()).clamp(min=0)
     torch.testing.assert_close(net(data.pixels()), x.flatten(1) @ outer.T + bias)
+
+
+def test_standardized_images_have_mean_0_and_deviation_1_each_by_itself():
+    x = torch.rand(4, 3, 8, 8) * torch.tensor([0.1, 0.5, 1.0, 0.0]).view(4, 1, 1, 1) + 0.2
+    out = models.Standardize()(x)
+    assert out.mean((1, 2, 3)).abs().max() < 1e-5
+    deviations = out.std((1, 2, 3), correction=0)
+    assert (deviations[:3] - 1).abs().max() < 0.05 and deviations[3] == 0
+    assert torch.allclose(models.Standardize()(x[None])[0], out)
+    darker = models.Standardize()(0.5 * x + 0.1)
+    assert torch.allclose(darker[2], out[2], atol=0.01)
+
+
+def test_a_net_that_standardizes_has_it_in_place_of_the_normalization():
+    usual, own = (
+        models.batchnorm_cnn(split(20, 1, 8, 8), 10, 2, standardize=s) for s in (False, True)
+    )
+    assert isinstance(usual[0], models.Normalize) and isinstance(own[0], models.Standardize)
+    assert [type(a) for a in usual[1:]] == [type(a) for a in own[1:]]

@@ -10,6 +10,7 @@ from torch import nn
 from reviewlib import train
 from reviewlib.data import Split
 from reviewlib.train.loop import CHECK_EVERY
+from reviewlib.train.watch import Watch
 
 
 class Scripted(torch.optim.SGD):
@@ -151,3 +152,18 @@ def test_the_easiest_problem_is_learned():
     result = train.fit(linear(), easy, config(60, lr=0.5), seed=0)
     assert result.losses[0] > 0.9 and result.losses[-1] < 0.1
     assert train.evaluate(result.model, easy)["accuracy"] == 1.0
+
+
+def test_every_view_that_a_model_gets_counts_and_without_any_the_batch():
+    watch, model = Watch(1, torch.device("cpu")), nn.Flatten()
+    with watch.counting(model, 5):
+        model(torch.zeros(5, 1, 2, 2))
+    assert watch.passes == 5
+    with watch.counting(model, 5):
+        model(torch.zeros(2, 15, 1, 2, 2))  # two nets side by side, three views of each example
+    assert watch.passes == 20
+    with watch.counting(model, 5):
+        pass
+    assert watch.passes == 25
+    model(torch.zeros(5, 1, 2, 2))
+    assert watch.passes == 25 and not model._forward_pre_hooks

@@ -382,3 +382,32 @@ def test_denormal_numbers_count_as_zero_in_a_run_and_not_afterwards():
     with one_thread():
         assert not (small * 0.01).any()
     assert (small * 0.01).all()
+
+
+def mean_logit(model, fold, sample):
+    with torch.no_grad():
+        logits = model(fold.pixels())
+    return {"own": logits.mean().item(), "spread": logits.std().item()}
+
+
+def test_a_study_may_score_models_further_and_a_diverged_one_scores_like_an_undecided_one():
+    study = toy.study(scores=mean_logit)
+    (row,) = perform(study, [replace(RUN, trials=(WILD, *LRS))])
+    (plain,) = perform(STUDY, [replace(RUN, trials=(WILD, *LRS))])
+    assert row["diverged_at"][0] is not None
+    assert row["scores"]["own"][0] == row["scores"]["spread"][0] == 0
+    assert all(value > 0 for value in row["scores"]["spread"][1:])
+    for name, values in plain["scores"].items():
+        assert row["scores"][name] == values
+
+
+def test_further_scores_are_taken_of_the_fold_and_get_the_sample():
+    seen = []
+
+    def score(model, fold, sample):
+        seen.append((len(fold), len(sample.validation), model.training))
+        return {}
+
+    perform(toy.study(scores=score), [ONE])
+    fold = len(data.load("fashion-mnist-subset").test) // toy.TINY.seeds
+    assert {(size, validation) for size, validation, _ in seen} == {(fold, toy.TINY.validation)}

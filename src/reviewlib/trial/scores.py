@@ -137,7 +137,7 @@ def _scores(study: Study, ends: Sequence[Fit], sample: Sample, fold: data.Split)
         chance = {"accuracy": 1 / sample.classes, "nll": math.log(sample.classes)}
         validation = {f"validation_{metric}": value for metric, value in chance.items()}
         own = _on_fold(study, Undecided(sample.classes), fold, sample)
-        return own | validation | chance | {"early_accuracy": chance["accuracy"]}
+        return validation | own | chance | {"early_accuracy": chance["accuracy"]}
     validation = means([study.evaluate(end.model, sample.validation) for end in ends])
     scores = {f"validation_{metric}": validation[metric] for metric in ("accuracy", "nll")}
     scores |= means([_on_fold(study, end.model, fold, sample) for end in ends])
