@@ -141,7 +141,7 @@ def test_an_interrupted_study_says_how_to_go_on(toy_study, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("study", "nothing"), "no study is called 'nothing'; there are: double_descent"),
+        (("study", "nothing"), "no study is called 'nothing'; there are: augmix"),
         (("study", "sam", "--preset", "huge"), "no preset 'huge'; it has quick, laptop, gpu"),
         (("study", "sam", "--device", "tpu"), "device must be 'auto', 'cpu' or 'cuda'"),
         (("execute", "--root", "/nowhere"), "no _config.yml in /nowhere"),

@@ -143,7 +143,8 @@ class AugMix:
 
     def _piece(self, x: Tensor, plan: Plan) -> Tensor:
         floating = x.is_floating_point()
-        clean = x * 255 if floating else x.to(torch.get_default_dtype())
+        dtype = torch.promote_types(x.dtype, torch.float32) if floating else torch.float32
+        clean = x.to(dtype) * 255 if floating else x.to(dtype)  # half cannot count 784 pixels
         severity = torch.as_tensor(self.severity, dtype=torch.float64, device=x.device)
         mixed = self._mixed_chains(clean.round() if floating else clean, plan, severity.view(-1, 1))
         share = plan.m.to(x.device, clean.dtype) * (severity.view(-1, 1) > 0)  # (R, N)
@@ -265,7 +266,12 @@ def jensen_shannon(*logits: Tensor) -> Tensor:
 
     Returns:
         The mean over the examples, (...).
+
+    Raises:
+        ValueError: there are fewer than two predictions.
     """
+    if len(logits) < 2:
+        raise ValueError(f"a divergence needs at least two predictions, got {len(logits)}")
     log_p = torch.stack([F.log_softmax(each, -1) for each in logits])
     log_mixture = log_p.logsumexp(0) - math.log(len(logits))
     return (log_p.exp() * (log_p - log_mixture)).sum(-1).mean((0, -1))

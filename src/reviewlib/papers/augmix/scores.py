@@ -81,6 +81,12 @@ def _corrupted(fold: Split) -> dict[str, Split]:
     return {name: Split(benchmark(part.images, name), part.labels) for name in (*CIFAR_C, *MNIST_C)}
 
 
+def under_corruption(model: nn.Module, split: Split) -> tuple[Tensor, Tensor]:
+    """Return a model's logits (N, classes) under all of CIFAR_C, and the labels (N,)."""
+    sets = [each for name, each in _corrupted(split).items() if name in CIFAR_C]
+    return torch.cat([logits_of(model, each) for each in sets]), split.labels.repeat(len(sets))
+
+
 @torch.no_grad()
 def logits_of(model: nn.Module, split: Split) -> Tensor:
     """Return a model's logits on a split, in evaluation mode, (N, classes)."""
