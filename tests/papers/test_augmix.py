@@ -120,7 +120,7 @@ def test_a_batch_larger_than_a_piece_is_augmented_like_a_small_one(monkeypatch):
     assert torch.equal(seeded()(GRAY), whole)
 
 
-@pytest.mark.parametrize("images", [GRAY, COLOR, GRAY / 255, COLOR / 255], ids=str)
+@pytest.mark.parametrize("images", [GRAY, COLOR, GRAY / 255, COLOR / 255], ids=range(4))
 def test_at_severity_0_images_stay(images):
     assert torch.equal(seeded(severity=0.0)(images), images)
     assert torch.equal(seeded(m=0.0)(images), images)
