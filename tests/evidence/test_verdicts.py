@@ -518,19 +518,19 @@ def test_an_ablation_is_judged_at_the_best_settings_of_all():
     judged = {out.claim.name: out.interval.mean for out in verdicts.judge_all(of, tables)}
     assert judged == {"part": pytest.approx(0.051), "better": pytest.approx(0.02)}
     # So is an arm in a condition that takes its settings from another one.
-    # A control with a parent takes its claim along.
+    # A control with a parent is judged there, and its claim by what it compares itself.
     leans = no_loss()
-    assert verdicts.judge(study(leans, arms=child), tables, leans).interval.mean == (
-        pytest.approx(0.001)
-    )
+    out = verdicts.judge(study(leans, arms=child), tables, leans)
+    assert out.interval.mean == pytest.approx(0.02)
+    assert out.control.mean == pytest.approx(-0.05)
 
 
 def test_a_claim_in_a_condition_with_a_parent_is_judged_there_too():
     far = replace(toy.NOISE, name="far", parent="noise")
     same = claim(name="part", primary=False, contrast=(toy.SLOW - toy.SGD) @ far)
     of = toy.study(conditions=(*toy.CONDITIONS, far), claims=(toy.CLAIM, same))
-    assert results.at_parents_settings(of, same)
-    assert not results.at_parents_settings(of, toy.CLAIM)
+    assert results.at_parents_settings(of, same.contrast)
+    assert not results.at_parents_settings(of, toy.CLAIM.contrast)
 
 
 # Controls
@@ -610,8 +610,11 @@ def test_an_a_a_control_is_judged_on_every_measure_of_the_primaries_of_its_condi
     ratio = claim(scale="log ratio")
     assert words(controlled(again=1.9 * STEPS), ratio)["a_a-clean-accuracy"] == "passed"
     assert words(controlled(again=2.2 * STEPS), ratio)["a_a-clean-accuracy"] == "cannot tell"
-    both = words(controlled(again=1.9 * STEPS), claim(), claim(name="ratio", scale="log ratio"))
+    pair = claim(), claim(name="ratio", scale="log ratio")
+    both = words(controlled(again=1.9 * STEPS), *pair)
     assert [name for name in both if "a_a-clean" in name] == ["a_a-clean", "a_a-clean-accuracy"]
+    # The wider claim on the other scale does not speak for this one.
+    assert words(controlled(again=2.2 * STEPS), *pair)["a_a-clean"] == "cannot tell"
 
 
 def test_controls_that_were_not_run_are_left_out():

@@ -54,7 +54,7 @@ def calibration(outs: Iterable[Verdict]) -> Calibration:
 
 
 def _judge_control(study: Study, record: Record, claim: Claim) -> Verdict:
-    again, table = is_a_a(claim), results(study, record, claim)
+    again, table = is_a_a(claim), results(study, record, claim.contrast)
     values = values_of(claim, table, claim.contrast)
     interval = stats.t_interval(values, A_A_LEVEL if again else 0.95)
     passed = interval.lo <= 0 <= interval.hi if again else interval.lo > 0
@@ -78,7 +78,7 @@ def _too_wide(study: Study, record: Record, again: Claim) -> bool:
     """
     wider = []
     for claim in study.primary:
-        table = results(study, record, claim)
+        table = results(study, record, claim.contrast)
         alike = claim.measure == again.measure and conditions_of(claim) & conditions_of(again)
         if alike and holds(table, claim.contrast):
             theirs, ours = (

@@ -31,7 +31,7 @@ def health(study: Study, record: Record, claim: Claim) -> dict[tuple[str, str], 
     if record.floor.empty or claim.kind == "out of scope":
         return {}
     columns = ["arm", "condition", "seed", "accuracy"]
-    both = results(study, record, claim), record.floor.assign(arm=FLOOR)
+    both = results(study, record, claim.contrast), record.floor.assign(arm=FLOOR)
     rows = pd.concat([table[columns] for table in both])
     return {
         (arm, condition): stats.t_interval(

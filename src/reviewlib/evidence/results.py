@@ -15,21 +15,20 @@ if TYPE_CHECKING:
     from reviewlib.evidence.record import Record
 
 
-def results(study: Study, record: Record, claim: Claim) -> pd.DataFrame:
-    """Return the rows that a claim is judged by.
+def results(study: Study, record: Record, terms: Contrast) -> pd.DataFrame:
+    """Return the rows that a contrast is judged by.
 
     They are the expected results of a search; with an arm that takes a parent's settings and
     searches nothing but its learning rate, the results at the best settings of all ("at the
     parent's settings").
     """
-    return record.best if at_parents_settings(study, claim) else record.rows
+    return record.best if at_parents_settings(study, terms) else record.rows
 
 
-def at_parents_settings(study: Study, claim: Claim) -> bool:
-    """Return whether a claim compares arms that take their settings from a parent."""
+def at_parents_settings(study: Study, terms: Contrast) -> bool:
+    """Return whether a contrast has an arm that takes its settings from a parent."""
     return any(
-        study.parent(study.arm(arm), study.condition(condition))
-        for _, arm, condition in (*claim.contrast, *claim.control)
+        study.parent(study.arm(arm), study.condition(condition)) for _, arm, condition in terms
     )
 
 

@@ -54,7 +54,7 @@ def judge(study: Study, record: Record, claim: Claim) -> Verdict:
     if claim.kind == "out of scope":
         return Verdict(claim, "out of scope")
     level = stats.simultaneous_level(len(study.primary)) if claim.primary else 0.95
-    table = results(study, record, claim)
+    table = results(study, record, claim.contrast)
     values = values_of(claim, table, claim.contrast)
     interval = stats.t_interval(values, level)
     detectable = word = control = if_equal = None
@@ -63,7 +63,8 @@ def judge(study: Study, record: Record, claim: Claim) -> Verdict:
         word = rule_for_gain(interval, claim.margin)
         detectable = stats.detectable_gain(*spread)
     elif claim.control:
-        control = stats.t_interval(values_of(claim, table, claim.control), level)
+        of_control = results(study, record, claim.control)
+        control = stats.t_interval(values_of(claim, of_control, claim.control), level)
         word = rule_for_no_loss(interval, control, claim.margin)
         if interval.n >= stats.FEWEST_FOR_POWER:
             if_equal = stats.chance_no_loss(0.0, *spread, control)

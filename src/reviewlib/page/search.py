@@ -28,7 +28,7 @@ def has_length(study: Study, record: Record, claim: Claim) -> bool:
     """Return whether a claim compares searches, so that their length can change it."""
     return (
         claim.kind != "out of scope"
-        and not at_parents_settings(study, claim)
+        and not at_parents_settings(study, claim.contrast)
         and holds(record.rows, claim.contrast)
         and _trials(record, claim) > 1
     )

@@ -119,7 +119,7 @@ def contrast_label(study: Study, out: Verdict) -> str:
 
 def how(study: Study, claim: Claim) -> str:
     """Return ", at the parent's settings" for a claim that is judged there, else ""."""
-    parents = at_parents_settings(study, claim) and not study.awaiting
+    parents = at_parents_settings(study, claim.contrast) and not study.awaiting
     return ", at the parent's settings" if parents else ""
 
 
