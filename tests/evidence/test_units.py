@@ -30,6 +30,7 @@ def test_a_margin_has_no_sign():
     [
         (("early_accuracy",), (100, "paired difference in test accuracy, points")),
         (("nll",), (1, "paired difference in test nll")),
+        (("far_accuracy",), (100, "paired difference in test far accuracy, points")),
         (("nll", "log ratio"), (1, "paired log ratio of test nll")),
     ],
 )

@@ -152,6 +152,12 @@ def test_a_claim_that_cannot_be_worded_needs_a_statement(claim):
     assert worded(replace(claim, statement="It is.")) == ["It is."]
 
 
+def test_a_worded_statement_names_a_metric_other_than_accuracy():
+    measured = gain("odd", (toy.SLOW - toy.SGD) @ toy.CLEAN, metric="corrupted_nll")
+    (text,) = worded(measured)
+    assert text == "Half the momentum against SGD, clean labels, by corrupted nll."
+
+
 def test_each_function_returns_a_claim_of_its_kind():
     better, worse = (SLOW - SGD) @ CLEAN, (SGD - SLOW) @ NOISE
     made = gain("g", better, primary=True, metric="nll", better="lower", margin=0.1)

@@ -14,7 +14,7 @@ def in_points(metric: str, scale: str = "difference") -> bool:
 
 def drawn(metric: str, scale: str = "difference") -> tuple[float, str]:
     """Return the factor that a figure applies to an effect, and the label of its axis."""
-    name = metric.removeprefix("early_")
+    name = metric.removeprefix("early_").replace("_", " ")
     if in_points(metric, scale):
         return 100.0, f"paired difference in test {name}, points"
     what = "log ratio of" if scale == "log ratio" else "difference in"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -108,7 +109,7 @@ def _length_panel(axis: Axes, claim: Claim, found: dict[int, stats.Interval], ju
     axis.axhline(factor * claim.boundary, color=GREEN, lw=1.6, label="margin")
     axis.axvline(judged, color=MUTED, linestyle="--", label="the length that is judged")
     near = 2 * factor * claim.margin  # up to here the axis is linear
-    y_label = y_label.replace(" in test ", "\nin test ").replace(" of test ", "\nof test ")
+    y_label = textwrap.fill(y_label, 24)
     if max(abs(low).max(), abs(high).max()) > FAR * factor * claim.margin:
         axis.set_yscale("symlog", linthresh=near)
         ticks = [near * step for step in (0.5, 1, 2, 5, 10, 20, 50)]

@@ -15,7 +15,7 @@ from reviewlib.evidence.rules import NOT_LEARNED
 from reviewlib.evidence.verdicts import Verdict
 from reviewlib.page import costs
 from reviewlib.trial.arms import Arm
-from reviewlib.trial.claims import Claim
+from reviewlib.trial.claims import Claim, Reported
 from reviewlib.trial.contrast import two_by_two as contrasts_of
 from reviewlib.trial.search import FACTORS
 from reviewlib.trial.study import Study
@@ -195,12 +195,17 @@ def _searched(study: Study, arm: Arm) -> str:
     return (", ".join(arm.search) or "nothing") + why
 
 
+def _runs(number: Reported) -> str:
+    if not number.runs:
+        return "runs not stated"
+    return "1 run" if number.runs == 1 else f"{number.runs} runs"
+
+
 def _reported(claim: Claim) -> str:
     if not claim.reported:
         return "no number that we could check"
     return "; ".join(
-        f"{number.text}; {f'{number.runs} runs' if number.runs else 'runs not stated'}, "
-        f"{'with' if number.interval else 'without'} an interval"
+        f"{number.text}; {_runs(number)}, {'with' if number.interval else 'without'} an interval"
         for number in claim.reported
     )
 

@@ -227,4 +227,5 @@ class Study:
         names = [arm if len(places) == 1 else f"{arm} ({where})" for arm, where in named]
         text = f"{names[0]} against {names[1]}" if len(names) == 2 else f"{names[0]}: interaction"
         where = f", {places[0]}" if len(places) == 1 else ""
-        return replace(claim, statement=f"{text}{where}.")
+        by = "" if claim.metric == "accuracy" else f", by {claim.metric.replace('_', ' ')}"
+        return replace(claim, statement=f"{text}{where}{by}.")

@@ -12,7 +12,7 @@ from reviewlib.trial.declare import Arm, Condition, Inputs, models, standard_con
 
 STACK = 8  # the trials of one seed
 MAIN = Condition("main", "2,000 images", stack=STACK)
-SMALL = Condition("small", "1,000 images", stack=STACK, parent="main")
+SMALL = Condition("small", "half the images", stack=STACK, parent="main")
 
 
 def net(run: Inputs) -> nn.Module:
@@ -55,7 +55,7 @@ augmix = main(
 )
 standardized = main(
     "standardized",
-    "Flip + crop, standardized images",
+    "Standardized images",
     role="simple",
     search=LR_DECAY,
     note="two lines in the net and no extra pass: each image by its own mean and deviation",
@@ -101,7 +101,7 @@ three_crops = ablation(
 )
 augmix_standardized = main(
     "augmix_standardized",
-    "AugMix, standardized images",
+    "AugMix + standardized images",
     role="combination",
     search=(),
     parent="augmix",
