@@ -13,12 +13,14 @@ seeds = None  # number of final seeds; None for the preset's own
 data = None  # name of a data set; None for the preset's own
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
 from reviewlib.page import chapter
-from reviewlib.papers.augmix import figures, losses, method
+from reviewlib.papers.augmix import figures, losses, method, pictures
 
 page = chapter.open_chapter("augmix", preset=preset, device=device, seeds=seeds, data=data)
 page.answer()
@@ -30,15 +32,16 @@ page.answer()
 # the image. A second term of the loss asks the net to predict the same for the image and for two
 # such mixtures. None of the operations is one of the corruptions that it is tested on.
 #
-# A step with three views costs three steps. So this page gives the plain net three times the steps,
-# fits a temperature for everybody, and asks what two lines in front of the net would have done. The
-# default `quick` preset runs in about a minute; the evidence (`laptop`) takes about an hour on two
-# cores.
+# A step with three views takes three forward and backward passes. That is the *cost* on this page;
+# making the views takes time on top, and the table of costs has the seconds. So this page gives the
+# plain net three times the steps, fits a temperature for everybody, and asks what two lines in
+# front of the net would have done. The default `quick` preset runs in about a minute; the evidence
+# (`laptop`) takes about an hour on two cores.
 #
 # ## What the paper claims
 #
-# The comparisons are at equal epochs; the released code has one seed. Dirichlet and Beta have one
-# parameter, and the paper says that it needs no tuning.
+# The comparisons are at equal epochs; the released code has one seed. Its README says that the
+# method needs no tuning.
 
 # %% tags=["hide-input"]
 page.claims()
@@ -52,15 +55,16 @@ page.claims()
 #   issue 6).
 # - **Users.** In the discussion of a popular library's implementation, one random augmentation with
 #   the divergence beat AugMix's mixing with it, and with more epochs the augmentation without the
-#   divergence came near: three views of one image leave a third of the different images a step
-#   (huggingface/pytorch-image-models discussion 162). The card of another library says that it saw
-#   limited benefits, and training slowed down by processors that augment (mosaicml/composer).
+#   divergence came near: at equal cost, three views of an image leave room for a third as many
+#   different images (huggingface/pytorch-image-models discussion 162). The card of another library
+#   says that it saw limited benefits, and training slowed down by processors that augment
+#   (mosaicml/composer).
 # - **Later work.** Augmentations help with corruptions that look like them. On corruptions chosen
 #   to look like nothing seen in training, the gains of AugMix and others shrink a lot
 #   {cite}`mintun2021`. So we split the corruptions by what they resemble.
 # - **Later work on the simplest form.** One random operation of random strength is a strong
-#   augmentation, with nothing to tune {cite}`muller2021`. Our placebo is that, with AugMix's
-#   operations.
+#   augmentation, with nothing to tune {cite}`muller2021`. Our placebo is close to it: one of
+#   AugMix's operations, with a severity that is tuned.
 # - **Earlier reviews.** One of the reviews that this book grew out of repeats the paper's claim:
 #   mixing and the divergence improve robustness and uncertainty, by making the net's response
 #   smooth. It asks for no control. Its readers would want two: as many passes for the plain net,
@@ -73,8 +77,9 @@ page.claims()
 #
 # $$x' = (1 - m)\, x + m \sum_{i=1}^{k} w_i \,\text{chain}_i(x).$$
 #
-# The loss takes the label for the clean image only. With predictions $p, p', p''$ for the image and
-# two mixtures, and their mean $\bar p$, it adds $\lambda = 12$ times the Jensen-Shannon divergence
+# The loss takes the label for the image itself only. With predictions $p, p', p''$ for the image
+# and two mixtures, and their mean $\bar p$, it adds $\lambda = 12$ times the Jensen-Shannon
+# divergence
 #
 # $$\tfrac13\left(\text{KL}(p \,\|\, \bar p) + \text{KL}(p' \,\|\, \bar p) +
 # \text{KL}(p'' \,\|\, \bar p)\right).$$
@@ -129,7 +134,7 @@ display(chapter.source(method.jensen_shannon), chapter.source(method.AugMixLoss.
 # %%
 sample = page.sample()
 augment = method.AugMix(severity=8.0, generator=torch.Generator().manual_seed(12))
-steps = figures.chains(augment, augment.draw(1), sample.validation.images[7:8])
+steps = pictures.chains(augment, augment.draw(1), sample.validation.images[7:8])
 page.show_images(steps, "gray level", caption="Three chains of operations, and their mix.")
 
 # %% [markdown]
@@ -137,32 +142,35 @@ page.show_images(steps, "gray level", caption="Three chains of operations, and t
 #
 # Fashion-MNIST {cite}`xiao2017` at 28 × 28 pixels, and a net of three convolutions with BatchNorm.
 # All arms see images that are mirrored at random and cropped after a border of one pixel is added.
-# Every arm searches its learning rate and its weight decay, and those with AugMix's operations also
-# the severity. Only clean validation images choose, as it must be if the corruptions are unknown.
+# The arms of the main comparison search their learning rate and weight decay, and those with
+# AugMix's operations also AugMix's severity. The ablations and the combination take AugMix's
+# settings and try three learning rates. Only clean validation images choose, as it must be if the
+# corruptions are unknown.
 #
 # Each seed's test images are then corrupted, by the 15 corruptions of CIFAR-10-C
 # {cite}`hendrycks2019` in our own code for small gray images, and by four of MNIST-C
-# {cite}`mu2019`. Every image is seen once with each corruption, at severities that take turns, so
-# no image is shared between seeds.
+# {cite}`mu2019`. Every test image is seen once with each corruption, at severities that take turns.
+# No two seeds share a test image.
 
 # %% tags=["hide-input"]
-page.show(figures.gallery(sample.validation.images[7:8]))
+page.show(pictures.gallery(sample.validation.images[7:8]))
 page.experiment()
 
 # %% [markdown]
 # We split the corruptions by what AugMix's operations resemble. *Overlapping*: brightness and
 # contrast, which autocontrast, equalize and solarize change too, and the elastic transform, which
-# rotates and shears. *Disjoint*: the other twelve. *Far*: stripes, dotted lines, zigzags and
-# inverted bands, which no camera makes.
+# rotates and shears. *Disjoint*: the other twelve, by their names. Snow, frost and fog are among
+# them, and they also change brightness and contrast; so look at their rows before you read the mean
+# of the group. *Far*: stripes, dotted lines, zigzags and inverted bands, which no camera makes.
 #
 # Calibration is the root mean square of confidence minus accuracy over 15 bins, within each
 # corruption, and then the mean over them. The *scaled* error divides the logits by a temperature,
 # fitted for each trained net on its clean validation images.
 #
 # The *simple* rival standardizes each image by its own mean and deviation, in place of one mean for
-# all. The *placebo* is one random operation, neither chained nor mixed. *AugMix without JSD* shows
-# one mixture a step, with its label, and takes three times the steps, so it costs as much as
-# AugMix.
+# all. The *placebo* is one random operation, neither chained nor mixed, at a third of AugMix's
+# cost. *AugMix without JSD* shows one mixture a step, with its label; with three times the steps it
+# costs as much as AugMix.
 #
 # ## Results
 #
@@ -193,7 +201,10 @@ page.compare("disjoint", "overlapping", "far", "standardized", "standardized-far
 Markdown(
     "By group, AugMix against flip + crop at equal cost: disjoint "
     f"{page.says('disjoint')}, overlapping {page.says('overlapping')}, far {page.says('far')}. "
-    f"AugMix against standardized images, which cost a third: {page.says('standardized')}."
+    f"AugMix against standardized images, which cost a third: {page.says('standardized')}. Without "
+    f"snow, frost and fog, disjoint: {figures.after_the_fact(page, figures.QUIET)}. Standardized "
+    "images against flip + crop, far: "
+    f"{page.difference('standardized', 'crop', 'main', 'far_accuracy')}."
 )
 
 # %% [markdown]
@@ -201,18 +212,20 @@ Markdown(
 #
 # Is AugMix better calibrated than a net with one fitted number? The primary claim gives both a
 # temperature. The text below also compares AugMix *without* one to the baseline *with* one. The
-# picture shows two nets that this notebook trains, on corrupted validation images.
+# picture shows two nets that this notebook trains at fixed settings with equal steps, so AugMix
+# costs three times as much, on corrupted validation images. Its bins are equally full, those of the
+# error equally wide.
 
 # %% tags=["hide-input"]
-nets = {"flip + crop": losses.on_crops, "AugMix": method.AugMixLoss()}
-page.show(figures.trained_reliability(sample, nets))
+nets = {"flip + crop": losses.on_crops, "AugMix": partial(losses.on_agreement, severity=3.0)}
+page.show(pictures.trained_reliability(sample, nets))
 unscaled = ("calibrated-unscaled", "calibrated-clean")
 page.compare("calibrated", "calibrated-equal-steps", *unscaled, "standardized-calibrated")
 Markdown(
-    f"On corrupted images the calibration error differs by {page.says('calibrated')} with a "
-    f"temperature for both, and by {page.says('calibrated-unscaled')} without any; positive is in "
-    "favor of AugMix. AugMix's error without a temperature minus the baseline's with one: "
-    f"{figures.against_temperature(page)}."
+    "Positive is in favor of AugMix. On corrupted images it lowers the calibration error by "
+    f"{page.says('calibrated')} if both have a temperature, and by "
+    f"{page.says('calibrated-unscaled')} if neither has. AugMix without a temperature, against the "
+    f"baseline with one, lowers it by {figures.against_temperature(page)}."
 )
 
 # %% [markdown]
@@ -220,24 +233,31 @@ Markdown(
 #
 # - *What is the divergence worth?* At equal steps, against one mixture with its label; with the
 #   same three views, each with its label; and of three plain crops, without AugMix.
-# - *What is the mixing worth?* AugMix without the divergence against flip + crop, both at the cost
-#   of AugMix.
+# - *What is the augmentation worth?* AugMix without the divergence against flip + crop, both at the
+#   cost of AugMix. No arm separates mixing from chaining.
 # - *Does it train on the test?* The heat map leaves out one operation at a time and looks at each
-#   corruption. An operation that prepares for a corruption shows as a dark cell.
+#   corruption. An operation that prepares for a corruption shows as a dark blue cell; red is a
+#   loss.
 
 # %% tags=["hide-input"]
 parts = ("jsd-equal-steps", "jsd-same-views", "agreement-alone", "mixed-alone", "jsd-calibrated")
 page.compare(*parts)
 figures.show_left_out(page)
 operations = (name.replace("_", "-") for name in method.OPERATIONS)
-page.contrasts(*(f"with-{name}" for name in operations))
+display(page.contrasts(*(f"with-{name}" for name in operations)))
+Markdown(
+    "On clean images, AugMix against its augmentation without the divergence, at equal cost: "
+    f"{page.difference('augmix', 'mixed_3x', 'main')}."
+)
 
 # %% [markdown]
 # ## In combination
 #
-# Does AugMix still help when images are standardized? The table has flip + crop, AugMix and
+# Does AugMix still help when images are standardized? The table compares flip + crop, AugMix and
 # standardized images alone, and both together. The net with both takes AugMix's settings and tries
-# half, once and twice the learning rate.
+# half, once and twice the learning rate; it costs three times as much as standardized images alone.
+# The interaction is what AugMix adds to standardized images minus what it adds alone; below zero,
+# the two overlap.
 
 # %% tags=["hide-input"]
 page.compare("standardized-alone", "standardized-clean", "added-last", "interaction")
@@ -245,8 +265,8 @@ page.compare("added-last-calibrated")
 Markdown(
     "Standardizing alone is worth "
     f"{page.says('standardized-alone')} on corrupted images. On top of it, AugMix adds "
-    f"{page.says('added-last')}, and changes the calibration by "
-    f"{page.says('added-last-calibrated')}."
+    f"{page.says('added-last')} for three times the passes, and lowers the scaled calibration "
+    f"error by {page.says('added-last-calibrated')}."
 )
 
 # %% [markdown]
@@ -271,35 +291,41 @@ Markdown(
 # most, and these are what autocontrast, equalize and standardized images undo. On photographs their
 # share should be smaller, and so should the lead of the simple rival.
 #
-# The corruptions are our own code, and their severities are weighed equally. Each image is seen
-# once with each corruption, so the interval covers fewer images than a benchmark of 75 complete
-# sets would show of them, but more images.
+# The corruptions are our own code, and their five levels are weighed equally. A benchmark shows
+# every image at all five levels; here each is shown at one, which adds some noise, and the interval
+# covers it.
 #
-# The severity is chosen on clean images, and often near the low end of its range, where the
-# geometric operations do nothing. A user who knows the corruptions could choose a higher one. The
-# weight of the divergence stays at the paper's 12.
+# AugMix's severity is chosen on clean images, and most seeds choose a low one. There translation
+# does nothing, and rotation and shear little, while autocontrast and equalize have no level: they
+# act fully at any severity. A user who knows the corruptions could choose a higher one. The weight
+# of the divergence stays at the paper's 12. Some seeds chose the highest weight decay for flip +
+# crop at equal cost, so a higher one could make it better.
 #
-# AugMix with standardized images, the views with cross-entropy and the three crops take AugMix's
-# settings and try half, once and twice its learning rate; searches of their own could only help
-# them. The heat map comes from ten seeds and 1,000 images, where each cell alone says little.
+# All arms whose row says *at the settings of AugMix* tried only three learning rates. A search of
+# their own might raise or lower them on corrupted images, because clean images choose. The heat map
+# comes from ten seeds of half the images, where a small cell alone says little. No arm standardizes
+# images *and* trains three times as long, so what AugMix adds on top is not tested at equal cost.
 #
-# The baseline searched again differs from itself, on corrupted images, by more than we would like:
-# two nets that are equally good on clean images are not so on corrupted ones. That luck is in all
-# intervals of the page, and the control on it is too wide to tell more.
+# On corrupted images, the difference between two searches of the same baseline varies much more
+# from seed to seed than on clean ones. All intervals of the page hold that luck. The control on it
+# is so wide that it cannot tell whether something else is wrong.
 #
 # ### When to use it
 #
-# First standardize each image by its own mean and deviation, if the corruptions that you expect
-# change brightness or contrast. It costs nothing, and the figures above show what AugMix adds on
-# top. If you augment for robustness, the mixing does most of the work. Whether the divergence earns
-# its three views depends on what you do with the confidence: compare the claim on accuracy with the
-# one on calibration. Fit a temperature in any case, and measure on corrupted images that you made
-# yourself: none of the arms is good on all of them.
+# If the corruptions that you expect change brightness or contrast, first standardize each image by
+# its own mean and deviation. It takes no further pass, and the figures show what AugMix adds on
+# top. It can hurt where large parts of an image are overwritten or inverted; AugMix, too, need not
+# help where a corruption is unlike all of its operations. Look at the far group.
+#
+# Compare AugMix and its augmentation without the divergence three times: on corrupted images, in
+# calibration, and on clean images. The first also depends on how long you search. Then see in the
+# heat map which operations the gain rests on. Fit a temperature and check it on images like those
+# that you expect: for a net that is already calibrated it can change little, or overshoot.
 #
 # ### Differences from the paper
 #
 # 1. Data: 2,000 images of Fashion-MNIST a seed; the paper has CIFAR and ImageNet.
-# 2. Model: three convolutions with BatchNorm, the smallest net that leads logistic regression here.
+# 2. Model: three convolutions with BatchNorm, the smaller of two widths that we tried.
 # 3. Schedule: 40 batches of 50 an epoch, 20 epochs, half a cosine, momentum without Nesterov; the
 #    paper trains for 100 epochs and more.
 # 4. Images are padded by one pixel before they are cropped, where the paper has four of 32. In
@@ -316,13 +342,13 @@ Markdown(
 # ### What would change our mind
 #
 # Color photographs, where the background is not black and the corruptions are more alike in size. A
-# long training, in which three times the steps gain nothing: then the price of the views is only
-# time. A severity chosen for robustness, on corruptions that are not those of the test.
+# long training, in which three times the steps gain nothing on clean images. A severity chosen for
+# robustness, on corruptions that are not those of the test.
 #
 # ### Exercises
 #
-# 1. *Train on the test.* Let one of AugMix's chains add Gaussian noise. Which rows of the picture
-#    by corruption move, and is the mean still a measure of robustness to the unseen?
+# 1. *Train on the test.* Add Gaussian noise to AugMix's operations. Which rows of the picture by
+#    corruption move, and is the mean still a measure of robustness to the unseen?
 # 2. *The shared draw.* Give all images of a batch the same chains, as a batched call of a popular
 #    library does. How much faster is it, and what happens to the net?
 # 3. *Confidence.* Raise the weight of the divergence from 12 to 50. Which way does the reliability
@@ -335,10 +361,10 @@ Markdown(
 #    the training may look at it.
 # 2. Draw a plan for one image and repeat its rows: `plan = augment.draw(1)`, then
 #    `method.Plan(*(each.expand(len(x), *each.shape[1:]) for each in plan))`. One group of images an
-#    operation instead of many makes it faster. Every step then sees one corruption, and the steps
+#    operation instead of many makes it faster. Every step then sees one augmentation, and the steps
 #    differ more from one another.
-# 3. The divergence is smallest for a net that says the same of every image. A large weight pulls
-#    the predictions toward the mean, so the net becomes less confident than it is right, and the
-#    fitted temperature falls below 1.
+# 3. The divergence is zero when the views agree, and a net that says nearly the same of every image
+#    achieves that most easily. A large weight pulls the predictions toward the mean, so the net
+#    becomes less confident than it is right, and the fitted temperature falls below 1.
 #
 # </details>

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from reviewlib import data, papers
 from reviewlib.data.corruptions import CIFAR_C, MNIST_C, benchmark, severity_of
-from reviewlib.papers.augmix import figures, method
+from reviewlib.papers.augmix import method, pictures
 from reviewlib.papers.augmix.calibration import BINS, calibration_errors, temperature
 from reviewlib.papers.augmix.scores import GROUPS, logits_of, scores, under_corruption
 from reviewlib.trial.declare import Sample
@@ -154,17 +154,17 @@ class Constant(nn.Module):
 def test_the_chains_end_in_what_the_net_sees():
     augment = method.AugMix(severity=8.0, generator=torch.Generator().manual_seed(3))
     plan, image = augment.draw(1), FOLD.images[:1]
-    pictures = list(figures.chains(augment, plan, image).values())
-    assert len(pictures) == 3 * 4 + 2
-    ends = [torch.from_numpy(picture) for picture in pictures[3:12:4]]
+    shown = list(pictures.chains(augment, plan, image).values())
+    assert len(shown) == 3 * 4 + 2
+    ends = [torch.from_numpy(picture) for picture in shown[3:12:4]]
     mix = sum(w * end for w, end in zip(plan.w[0], ends, strict=True))
-    assert torch.allclose(mix.float(), torch.from_numpy(pictures[-2]), atol=1e-3)
+    assert torch.allclose(mix.float(), torch.from_numpy(shown[-2]), atol=1e-3)
     seen = augment.apply(image / 255, plan)[0, 0] * 255
-    assert torch.allclose(seen, torch.from_numpy(pictures[-1]), atol=1e-3)
+    assert torch.allclose(seen, torch.from_numpy(shown[-1]), atol=1e-3)
 
 
 def test_the_gallery_shows_every_corruption_and_its_distances():
-    drawn = figures.gallery(FOLD.images[:1])
+    drawn = pictures.gallery(FOLD.images[:1])
     assert len(drawn.table) == 19 and list(drawn.table.columns) == ["corruption", 1, 2, 3, 4, 5]
     assert (drawn.table[5] > drawn.table[1]).all()
     plt.close(drawn.fig)
@@ -172,7 +172,7 @@ def test_the_gallery_shows_every_corruption_and_its_distances():
 
 def test_reliability_has_a_line_a_model():
     logits, labels = sure()
-    drawn = figures.reliability({"good": (logits, labels), "bold": (3 * logits, labels)})
+    drawn = pictures.reliability({"good": (logits, labels), "bold": (3 * logits, labels)})
     gaps = (
         (drawn.table["confidence, %"] - drawn.table["accuracy, %"])
         .groupby(drawn.table["model"])

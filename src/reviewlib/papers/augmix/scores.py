@@ -23,6 +23,11 @@ IMAGES = 2000  # images of a fold that are corrupted, at most
 BATCH = 2000
 
 
+def said(name: str) -> str:
+    """Return a corruption or an operation as words."""
+    return name.replace("_", " ")
+
+
 def scores(model: nn.Module, fold: Split, sample: Sample) -> dict[str, float]:
     """Return a model's accuracies under corruption and its calibration errors.
 

@@ -51,6 +51,6 @@ STUDY = Study(
     scores=scores,
     question="Is AugMix worth its three views, if images may come corrupted?",
     subject="AugMix",
-    instead="Standardize each image by its own mean and deviation first, which costs nothing, and "
-    "measure on the corruptions that you expect.",
+    instead="If brightness or contrast may change, standardize each image by its own mean and "
+    "deviation first, which takes no further pass, and measure on the corruptions that you expect.",
 )
