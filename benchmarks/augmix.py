@@ -27,7 +27,8 @@ SIZE, PEERS = 28, 64  # pixels; images a round of the slow contestants
 BATCHES = (64, 256, 1024)
 TIMES_TORCHVISION, TIMES_PILLOW = 8, 3  # least, at the largest batch
 CORRUPTION_SECONDS, CORRUPTED = 5, 1000
-MOST_MEMORY, LARGE = 12, 100_000  # times the batch, images of it
+MOST_MEMORY = 12  # times the batch
+PIECE, LARGE = 512, 224  # images that are augmented at a time, pixels, so that it can be measured
 DRAW = np.random.default_rng(0)
 
 
@@ -112,17 +113,20 @@ def all_corruptions(images: torch.Tensor) -> None:
 
 
 def memory() -> float:
-    """Return the peak memory of augmenting a large batch over the batch, in a fresh process."""
+    """Return the peak memory of augmenting a batch over the batch, in a fresh process.
+
+    Of a larger batch than a piece the share is smaller.
+    """
     code = (
         "import resource, torch; torch.set_num_threads(1)\n"
         "from reviewlib.papers.augmix import AugMix\n"
-        f"x = torch.rand({LARGE}, 1, {SIZE}, {SIZE}); AugMix(3.0)(x[:600])\n"
+        f"x = torch.rand({PIECE}, 1, {LARGE}, {LARGE}); AugMix(3.0)(x[:4])\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak(); AugMix(3.0)(x); print(peak() - before)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes
-    return int(done.stdout) * unit / (LARGE * SIZE * SIZE * 4)
+    return int(done.stdout) * unit / (PIECE * LARGE * LARGE * 4)
 
 
 def main() -> int:

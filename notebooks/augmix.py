@@ -20,7 +20,7 @@ import torch
 from IPython.display import Markdown, display
 
 from reviewlib.page import chapter
-from reviewlib.papers.augmix import figures, losses, method, pictures
+from reviewlib.papers.augmix import arms, figures, losses, method, pictures
 
 page = chapter.open_chapter("augmix", preset=preset, device=device, seeds=seeds, data=data)
 page.answer()
@@ -193,7 +193,9 @@ Markdown(
 # ### By corruption
 #
 # Which corruptions does it help with? If only with those that look like its operations, it trains
-# on the test. The simple rival is in the picture too.
+# on the test. The simple rival is in the picture too. The *relative error* is the error over the
+# baseline's at equal cost, corruption by corruption, and then the mean, so that hard corruptions do
+# not weigh more than easy ones.
 
 # %% tags=["hide-input"]
 figures.show_corruptions(page)
@@ -204,7 +206,9 @@ Markdown(
     f"AugMix against standardized images, which cost a third: {page.says('standardized')}. Without "
     f"snow, frost and fog, disjoint: {figures.after_the_fact(page, figures.QUIET)}. Standardized "
     "images against flip + crop, far: "
-    f"{page.difference('standardized', 'crop', 'main', 'far_accuracy')}."
+    f"{page.difference('standardized', 'crop', 'main', 'far_accuracy')}. Relative error: AugMix "
+    f"{figures.relative_error(page, arms.augmix)}, standardized images "
+    f"{figures.relative_error(page, arms.standardized)}."
 )
 
 # %% [markdown]
@@ -214,13 +218,15 @@ Markdown(
 # temperature. The text below also compares AugMix *without* one to the baseline *with* one. The
 # picture shows two nets that this notebook trains at fixed settings with equal steps, so AugMix
 # costs three times as much, on corrupted validation images. Its bins are equally full, those of the
-# error equally wide.
+# error equally wide. The table has the expected error (ECE, the mean gap), the adaptive one (with
+# equally full bins) and the root mean square, in percent.
 
 # %% tags=["hide-input"]
 nets = {"flip + crop": losses.on_crops, "AugMix": partial(losses.on_agreement, severity=3.0)}
 page.show(pictures.trained_reliability(sample, nets))
 unscaled = ("calibrated-unscaled", "calibrated-clean")
 page.compare("calibrated", "calibrated-equal-steps", *unscaled, "standardized-calibrated")
+display(figures.calibration_table(page))
 Markdown(
     "Positive is in favor of AugMix. On corrupted images it lowers the calibration error by "
     f"{page.says('calibrated')} if both have a temperature, and by "

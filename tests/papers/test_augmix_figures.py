@@ -2,9 +2,11 @@ import matplotlib.pyplot as plt
 import pytest
 
 from reviewlib import papers
+from reviewlib.data.corruptions import CIFAR_C
 from reviewlib.evidence.store import BOOK
 from reviewlib.page.chapter import Chapter
 from reviewlib.papers.augmix import figures
+from reviewlib.papers.augmix.arms import augmix
 from reviewlib.papers.augmix.figures import EVERY, QUIET
 from reviewlib.papers.augmix.method import OPERATIONS
 
@@ -62,3 +64,25 @@ def test_a_temperature_of_the_baseline_is_held_against_none_of_the_methods(page)
     error = "corrupted_rms_calibration_error"
     lower = mean(page, "crop_3x", error.replace("rms", "scaled_rms")) - mean(page, "augmix", error)
     assert figures.against_temperature(page).startswith(f"{100 * lower.mean():+.2f} points")
+
+
+def test_the_relative_error_is_a_mean_over_corruptions_of_ratios(page):
+    ratios = [
+        (1 - mean(page, "augmix", f"{name}_accuracy"))
+        / (1 - mean(page, "crop_3x", f"{name}_accuracy"))
+        for name in CIFAR_C
+    ]
+    expected = 100 * (sum(ratios) / 15).mean()
+    assert figures.relative_error(page, augmix).startswith(f"{expected:.0f}% (95% interval ")
+
+
+def test_the_table_has_each_calibration_error_of_each_arm(page):
+    table = figures._calibration(page)
+    row = table[(table["arm"] == "AugMix") & (table["images"] == "corrupted")].iloc[0]
+    for column, metric in (
+        ("ECE", "corrupted_expected_calibration_error"),
+        ("RMS, scaled", "corrupted_scaled_rms_calibration_error"),
+    ):
+        assert float(row[column]) == pytest.approx(
+            100 * mean(page, "augmix", metric).mean(), abs=0.051
+        )

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 
-from reviewlib.data.corruptions import MNIST_C
+from reviewlib.data.corruptions import CIFAR_C, MNIST_C
 from reviewlib.evidence import stats, units
 from reviewlib.evidence.contrasts import by_seed
 from reviewlib.page.chapter import Chapter
@@ -23,10 +24,22 @@ from reviewlib.page.drawing import (
     panels,
     show,
 )
+from reviewlib.page.markup import stamped
 from reviewlib.page.missing import needs_evidence
 from reviewlib.page.tables import interval_text
-from reviewlib.papers.augmix.arms import LEFT_OUT, MAIN, SMALL, augmix, crop_3x, standardized
+from reviewlib.papers.augmix.arms import (
+    LEFT_OUT,
+    MAIN,
+    SMALL,
+    augmix,
+    augmix_standardized,
+    crop,
+    crop_3x,
+    mixed_3x,
+    standardized,
+)
 from reviewlib.papers.augmix.scores import DISJOINT, OVERLAPPING, said
+from reviewlib.trial.declare import Arm
 
 EVERY = (*DISJOINT, *OVERLAPPING, *MNIST_C)
 GROUP_OF = (
@@ -138,6 +151,41 @@ def _heat_map(page: Chapter) -> Drawn:
 
 
 @needs_evidence
+def relative_error(page: Chapter, arm: Arm) -> str:
+    """Return an arm's error relative to the baseline's at equal cost, as text.
+
+    It is the mean over the corruptions of CIFAR_C, in percent, with its interval over seeds.
+    """
+    error, baseline = (
+        1 - _of(page, name)[[f"{each}_accuracy" for each in CIFAR_C]]
+        for name in (arm.name, crop_3x.name)
+    )
+    ratio = stats.t_interval(100 * (error / baseline).mean(axis=1))
+    return f"{ratio.mean:.0f}% (95% interval {ratio.lo:.0f} to {ratio.hi:.0f}, n = {ratio.n})"
+
+
+@needs_evidence
+def calibration_table(page: Chapter) -> HTML:
+    """Return the mean calibration errors of all kinds, in percent, as a table."""
+    return stamped(_calibration(page), page.stamp)
+
+
+def _calibration(page: Chapter) -> pd.DataFrame:
+    rows = []
+    for arm in (crop, crop_3x, augmix, mixed_3x, standardized, augmix_standardized):
+        means = _of(page, arm.name).mean(numeric_only=True)
+        for images, prefix in (("clean", ""), ("corrupted", "corrupted_")):
+            row = {"arm": arm.label, "images": images}
+            for short, kind in (("ECE", "expected"), ("adaptive", "adaptive"), ("RMS", "rms")):
+                plain, scaled = (
+                    100 * means[f"{prefix}{how}{kind}_calibration_error"] for how in ("", "scaled_")
+                )
+                row |= {short: f"{plain:.1f}", f"{short}, scaled": f"{scaled:.1f}"}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+@needs_evidence
 def against_temperature(page: Chapter) -> str:
     """Return how much lower AugMix's error without a temperature is than the baseline's with one.
 
@@ -145,7 +193,7 @@ def against_temperature(page: Chapter) -> str:
     """
     error = "corrupted_rms_calibration_error"
     plain, scaled = (
-        page.record.of(arm.name, MAIN.name).set_index("seed")[metric]
+        _of(page, arm.name)[metric]
         for arm, metric in ((augmix, error), (crop_3x, error.replace("rms", "scaled_rms")))
     )
     return _text(stats.t_interval(scaled - plain), error)
@@ -164,6 +212,10 @@ def _text(interval: stats.Interval, metric: str) -> str:
         f"{units.with_unit(interval.mean, metric)} (looked at after the fact; "
         f"{interval_text(interval, metric)}, n = {interval.n})"
     )
+
+
+def _of(page: Chapter, arm: str) -> pd.DataFrame:
+    return page.record.of(arm, MAIN.name).set_index("seed")
 
 
 def _interval(
