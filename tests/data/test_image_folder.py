@@ -163,7 +163,7 @@ DAMAGES = {
     "bomb": (bomb, "cat/bad.png cannot be read.*8000 x 8000 are over 50,000,000 pixels"),
     "larger bomb": (beyond_pillow, "cat/bad.png cannot be read.*decompression bomb"),
     "16 bits": (sixteen_bits, "cat/bad.png cannot be read.*not 8 bits a channel"),
-    "postscript": (script, "cat/bad.eps cannot be read as an.*cannot identify"),
+    "postscript": (script, "cat/bad.eps cannot be read as an.*no such format"),
     "folder below": (lambda f: (f / "cat/more").mkdir(), "cat/more must be an image file"),
     "link to itself": (lambda f: (f / "cat/x").symlink_to(f / "cat/x"), "cat/x must be an image"),
     "link above": (lambda f: (f / "cat/up").symlink_to(f), "cat/up must be an image file"),
@@ -188,3 +188,39 @@ def test_a_large_file_is_not_read(folder, monkeypatch):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(DataError, match="nowhere must be a folder with one folder"):
         data.load(f"{tmp_path}/nowhere")
+
+
+@pytest.mark.parametrize(
+    "name", ["__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information"]
+)
+def test_folders_that_systems_leave_behind_are_no_classes(tmp_path, name):
+    photos(tmp_path / "images")
+    expected = image_folder.read(tmp_path / "images")
+    for place in (tmp_path / "images" / name, tmp_path / "images" / "cat" / name):
+        place.mkdir()
+        (place / "0.png").write_bytes(b"no image")
+    _, checksum, classes = image_folder.read(tmp_path / "images")
+    assert (checksum, classes) == expected[1:]
+
+
+def test_a_folder_that_is_already_split_gets_told_how_to_join_it(tmp_path):
+    for part in ("train", "test"):
+        photos(tmp_path / part)
+    with pytest.raises(DataError, match="put all images of a class into one folder"):
+        image_folder.read(tmp_path)
+
+
+def test_no_advice_is_to_remove_what_somebody_may_need(tmp_path):
+    photos(tmp_path)
+    (tmp_path / "CITATION.cff").touch()
+    with pytest.raises(DataError, match="CITATION.cff .* move it elsewhere") as error:
+        image_folder.read(tmp_path)
+    assert "remove it" not in str(error.value)
+
+
+def test_a_format_that_is_not_known_is_named_by_its_file_and_not_by_bytes_in_memory(tmp_path):
+    photos(tmp_path)
+    (tmp_path / "cat" / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    with pytest.raises(DataError, match="photo.heic cannot be read .*: no such format") as error:
+        image_folder.read(tmp_path)
+    assert "BytesIO" not in str(error.value)

@@ -23,7 +23,10 @@ TRAIN, VALIDATION, TEST = 0.5, 0.2, 0.3  # approximate fractions of the images
 MOST_BYTES = 100_000_000  # per file
 MOST_PIXELS = 50_000_000  # per image: a small file may unpack to a huge image
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")  # no decoder starts a program
-LITTER = ("thumbs.db", "desktop.ini")
+# What systems leave behind, in lower case: files of Windows, folders of macOS, Windows and others.
+LITTER = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "#recycle", "$recycle.bin")
+LITTER += ("system volume information", "lost+found")
+PARTS_OF_OTHERS = ("train", "training", "val", "valid", "validation", "test", "testing")
 GRAY, COLOR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 
 
@@ -80,11 +83,13 @@ def _listing(folder: Path) -> list[tuple[str, list[Path]]]:
     listing = []
     for place in _visible(folder):
         if not place.is_dir():
-            raise DataError(f"{place} must be a folder with the images of one class; remove it")
+            raise DataError(
+                f"{place} must be a folder with the images of one class; move it elsewhere"
+            )
         files = list(_visible(place))
         for file in files:
             if not file.is_file():
-                raise DataError(f"{file} must be an image file; remove it, or move its contents up")
+                raise DataError(f"{file} must be an image file; {_advice(place)}")
         if not files:
             raise DataError(f"the class folder {place} is empty; add images or remove it")
         listing.append((place.name, files))
@@ -93,6 +98,16 @@ def _listing(folder: Path) -> list[tuple[str, list[Path]]]:
             f"{folder} must have at least two folders, one per class, but has {len(listing)}"
         )
     return listing
+
+
+def _advice(place: Path) -> str:
+    """Return what to do about a folder in a folder that should be a class."""
+    if place.name.lower() in PARTS_OF_OTHERS:
+        return (
+            f"{place.name} looks like a part of the data, and the parts are chosen here: put all "
+            "images of a class into one folder"
+        )
+    return "move it elsewhere, or move its contents up"
 
 
 def _visible(folder: Path) -> Iterator[Path]:
@@ -129,10 +144,15 @@ def _decoded(path: Path, label: int) -> Picture:
             square = operations.fit(upright, (IMAGE_SIZE, IMAGE_SIZE))
     except Exception as error:  # decoders raise exceptions of many types
         raise DataError(
-            f"{path} cannot be read as an image ({', '.join(FORMATS)}): {error}; "
-            "replace or remove it"
+            f"{path} cannot be read as an image ({', '.join(FORMATS)}): {_why(error)}; "
+            "replace it, or move it elsewhere"
         ) from error
     return Picture(hashlib.sha256(content).digest(), np.asarray(square), gray, label)
+
+
+def _why(error: Exception) -> str:
+    """Return what a decoder says; Pillow names the bytes in memory where it knows no format."""
+    return "no such format" if "BytesIO" in str(error) else str(error)
 
 
 def _pillow() -> tuple[ModuleType, ModuleType]:
