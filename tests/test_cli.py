@@ -1,6 +1,9 @@
 """The command line, as a newcomer and as another tool meets it."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -296,3 +299,23 @@ def test_verdicts_print_what_looks_like_markup_as_it_is(published, record):
     done = call("verdicts")
     assert done.exit_code == 0, done.output
     assert "[/x]" in done.output and "[/y]" in done.output
+
+
+def test_verdicts_of_named_papers_only(toy_study):
+    done = call("verdicts", "toy", "--json")
+    assert {row["paper"] for row in json.loads(done.stdout)} == {"toy"}
+    wrong = call("verdicts", "nothing")
+    assert wrong.exit_code == 1 and "no study is called 'nothing'" in wrong.stderr
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_a_terminal_without_unicode_gets_signs_that_it_has(encoding):
+    code = (
+        "from reviewlib.terminal import out; out.print('\\N{MINUS SIGN}1.5 \\N{EN DASH} \\u4e2d')"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.decode(encoding).strip()
+    expected = {"cp1252": "-1.5 \N{EN DASH} ?", "ascii": "-1.5 - ?"}
+    assert said == expected.get(encoding, "\N{MINUS SIGN}1.5 \N{EN DASH} \u4e2d")

@@ -171,6 +171,10 @@ def register(
 
 @app.command()
 def verdicts(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[name]...", help="Papers; all of them by default."),
+    ] = None,
     as_json: AsJson = False,
     record: Annotated[
         str | None,
@@ -184,9 +188,13 @@ def verdicts(
 
     if record is not None and not record.strip():
         raise fail('--record takes the reason of the change: --record "why"', 2)
+    try:
+        studies = {name: papers.find(name) for name in names or papers.found()}
+    except ValueError as error:
+        raise fail(error) from error
     found = {
-        name: ledger.entries(papers.find(name), BOOK)
-        for name in watched(papers.found(), "judging claims")
+        name: ledger.entries(studies[name], BOOK)
+        for name in watched(list(studies), "judging claims")
     }
     rows = [row for mine in found.values() for row in mine]
     if as_json:
@@ -200,7 +208,7 @@ def verdicts(
         note(reason)
     for paper, mine in found.items():
         try:
-            controls = ledger.failed_controls(papers.find(paper), BOOK)
+            controls = ledger.failed_controls(studies[paper], BOOK)
             if news := history.keep(paper, [*mine, *controls], record):
                 note(news)
         except (ValueError, OSError) as error:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,6 +17,21 @@ from rich import progress
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+# What a terminal shows that has no Unicode, such as cp1252; anything else becomes a question mark.
+PLAIN = str.maketrans({"\N{MINUS SIGN}": "-", "\N{EN DASH}": "-", "\N{MULTIPLICATION SIGN}": "x"})
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """Replace what a stream cannot encode; an error handler of `codecs`."""
+    lost = error.object[error.start : error.end].translate(PLAIN)
+    return lost.encode("ascii", "replace").decode(), error.end
+
+
+codecs.register_error("plain", _plain)
+for stream in (sys.stdout, sys.stderr):
+    if isinstance(stream, io.TextIOWrapper):  # a notebook's is none
+        stream.reconfigure(errors="plain")
 
 out = Console()
 err = Console(stderr=True)
