@@ -20,7 +20,8 @@ import torch
 from IPython.display import Markdown, display
 
 from reviewlib.page import chapter
-from reviewlib.papers.augmix import arms, figures, losses, method, pictures
+from reviewlib.papers.augmix import arms, figures, losses, method
+from reviewlib.papers.augmix.figures import pictures
 
 page = chapter.open_chapter("augmix", preset=preset, device=device, seeds=seeds, data=data)
 page.answer()

@@ -34,7 +34,7 @@ TOP = Path("__init__.py")  # the package itself stands in no room
 def place_of(file: Path) -> int:
     """Return how far to the right a file stands."""
     if file.parts[0] == "papers":
-        return DRAWS if file.name == "figures.py" else PAPER
+        return DRAWS if "figures" in (file.stem, file.parent.name) else PAPER
     return ORDER[file.with_suffix("").parts[0]]
 
 
@@ -92,6 +92,7 @@ def test_a_papers_study_draws_nothing_and_its_figures_do():
     text = "from reviewlib.page.drawing import panels"
     assert wrong(Path("papers/new/study.py"), text)
     assert wrong(Path("papers/new/figures.py"), text) == []
+    assert wrong(Path("papers/new/figures/curves.py"), text) == []
 
 
 def test_every_file_has_a_room():
