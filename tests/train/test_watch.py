@@ -165,5 +165,8 @@ def test_every_view_that_a_model_gets_counts_and_without_any_the_batch():
     with watch.counting(model, 5):
         pass
     assert watch.passes == 25
+    with watch.counting(model, 5):
+        model(torch.zeros(5, 4))  # a loss that flattens the images itself
+    assert watch.passes == 30
     model(torch.zeros(5, 1, 2, 2))
-    assert watch.passes == 25 and not model._forward_pre_hooks
+    assert watch.passes == 30 and not model._forward_pre_hooks

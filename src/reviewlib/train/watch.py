@@ -47,7 +47,12 @@ class Watch:
     def counting(self, model: nn.Module, examples: int) -> Iterator[None]:
         """Count the examples (B, C, H, W) that the model gets meanwhile; if none, the batch's."""
         seen: list[int] = []
-        hook = model.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[-4]))
+
+        def see(_: nn.Module, args: tuple) -> None:
+            if args and isinstance(args[0], Tensor) and args[0].ndim >= 4:
+                seen.append(args[0].shape[-4])
+
+        hook = model.register_forward_pre_hook(see)
         try:
             yield
         finally:
