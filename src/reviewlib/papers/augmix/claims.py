@@ -98,8 +98,8 @@ CLAIMS = (
             shifted=True,
         )
         for group, text in (
-            ("disjoint", "the 12 corruptions that resemble no operation"),
-            ("overlapping", "the 3 corruptions that resemble an operation"),
+            ("disjoint", "the 12 disjoint corruptions"),
+            ("overlapping", "the 3 overlapping corruptions"),
             ("far", "stripes, dotted lines, zigzags and inverted bands"),
         )
     ),

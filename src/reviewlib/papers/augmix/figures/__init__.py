@@ -95,9 +95,8 @@ def _dumbbells(page: Chapter) -> Drawn:
     return Drawn(
         fig,
         pd.DataFrame(table[::-1]),
-        "Accuracy by corruption, the mean over seeds and severities. From the top: corruptions "
-        "that resemble no operation of AugMix, that resemble one, and that are far from natural "
-        "images.",
+        "Accuracy by corruption, the mean over seeds and severities. From the top, between dashed "
+        "lines: the disjoint, the overlapping and the far corruptions.",
         f"AugMix minus flip + crop at equal cost, points of accuracy: {listed}",
     )
 
