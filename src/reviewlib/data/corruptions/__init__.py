@@ -1,13 +1,17 @@
 """Image corruptions at five severities: the 15 of CIFAR-10-C, and four of MNIST-C.
 
 Sources: hendrycks/robustness `ImageNet-C/create_c/make_cifar_c.py`, and google-research/mnist-c
-`corruptions.py`. The constants are those of CIFAR-10-C, made for 32 x 32 pixels; lengths scale with
-the height of the images. All is done in batches, on the CPU.
+`corruptions.py`. The constants are those of CIFAR-10-C, made for 32 x 32 pixels, but for those named
+below. Images of 28 x 28 get the same ones: blurs keep their pixels, and only the elastic transform
+scales with the height. All is done in batches, on the CPU.
 
-Departures, all for want of a file or of speed:
-- frost: a random height map instead of crops from photographs of frost;
-- glass blur: every pixel takes a random neighbor's value, where pairs would be swapped in turn;
-- motion blur and snow: whole pixels along the direction of motion;
+Departures, for want of a file or of speed, or because a higher severity must distort more:
+- frost: a random height map instead of crops from photographs of frost, with more ice at the two
+  highest severities;
+- glass blur: a share of the pixels takes a random neighbor's value, where pairs would be swapped in
+  turn; the share rises with the severity;
+- motion blur and snow: whole pixels along the direction of motion; severity 4 of motion blur, which
+  hardly differs from 3 in CIFAR-10-C, has a larger sigma;
 - zoom blur, snow: one bilinear look-up about the center; scipy crops and resizes;
 - elastic transform: both displacements in one look-up. CIFAR-10-C's first severities move pixels
   farther than its last ones do; here, the reach of the affine part rises instead of falling;
