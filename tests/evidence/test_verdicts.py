@@ -613,8 +613,14 @@ def test_an_a_a_control_is_judged_on_every_measure_of_the_primaries_of_its_condi
     pair = claim(), claim(name="ratio", scale="log ratio")
     both = words(controlled(again=1.9 * STEPS), *pair)
     assert [name for name in both if "a_a-clean" in name] == ["a_a-clean", "a_a-clean-accuracy"]
-    # The wider claim on the other scale does not speak for this one.
-    assert words(controlled(again=2.2 * STEPS), *pair)["a_a-clean"] == "cannot tell"
+
+
+def test_an_a_a_control_is_not_excused_by_a_wider_claim_of_another_measure():
+    rows = controlled(again=2.2 * STEPS).reset_index(drop=True)
+    rows["nll"] = np.where(rows["arm"] == "new", rows["accuracy"] * 9, 1.0)
+    wider = claim(name="loss", metric="nll", better="lower")
+    assert words(rows, claim(), wider)["a_a-clean"] == "cannot tell"
+    assert words(rows, claim(), wider)["a_a-clean-nll"] == "passed"
 
 
 def test_controls_that_were_not_run_are_left_out():

@@ -1,9 +1,9 @@
 """Image corruptions at five severities: the 15 of CIFAR-10-C, and four of MNIST-C.
 
 Sources: hendrycks/robustness `ImageNet-C/create_c/make_cifar_c.py`, and google-research/mnist-c
-`corruptions.py`. The constants are those of CIFAR-10-C, made for 32 x 32 pixels, but for those named
-below. Images of 28 x 28 get the same ones: blurs keep their pixels, and only the elastic transform
-scales with the height. All is done in batches, on the CPU.
+`corruptions.py`. The constants are those of CIFAR-10-C, made for 32 x 32 pixels, but for those
+named below. Images of 28 x 28 get the same ones: blurs keep their pixels, and only the elastic
+transform scales with the height. All is done in batches, on the CPU.
 
 Departures, for want of a file or of speed, or because a higher severity must distort more:
 - frost: a random height map instead of crops from photographs of frost, with more ice at the two
