@@ -173,7 +173,7 @@ def register(
 def verdicts(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[name]...", help="Papers; all of them by default."),
+        typer.Argument(metavar="name", help="Papers; all of them by default."),
     ] = None,
     as_json: AsJson = False,
     record: Annotated[

@@ -6,13 +6,13 @@ import contextlib
 import json
 import math
 import platform
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 
 import torch
 
 from reviewlib import data, papers, sources, storage
+from reviewlib.data.precision import default_type
 from reviewlib.storage import digest
 from reviewlib.trial.arms import Arm, Fingerprint
 from reviewlib.trial.runs import Run, fold_of, one_thread, tasks, trained
@@ -95,7 +95,7 @@ def replay(study: Study, arm: Arm) -> Fingerprint:
     ]
     prints: Fingerprint = {run.condition.name: {"losses": [], "scores": []} for run in tiny}
     dataset = data.load(TINY.data)
-    with one_thread(), double_precision():
+    with one_thread(), default_type(torch.float64):
         for task in tasks(tiny):
             together = [tiny[index] for index in task]
             for run, ends, sample in trained(study, together, dataset.development):
@@ -113,17 +113,6 @@ def replay(study: Study, arm: Arm) -> Fingerprint:
         condition: {part: [float(f"{value:.6g}") for value in own[part]] for part in own}
         for condition, own in prints.items()
     }
-
-
-@contextlib.contextmanager
-def double_precision() -> Iterator[None]:
-    """Make new nets, and all numbers by default, of double precision."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def differences(stored: Fingerprint, fresh: Fingerprint) -> list[str]:

@@ -22,15 +22,15 @@ Departures, for want of a file or of speed, or because a higher severity must di
 
 from __future__ import annotations
 
-import contextlib
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from reviewlib.data.corruptions import blur, digital, noise, shapes, weather
+from reviewlib.data.precision import default_type
 
 SEVERITIES = (1, 2, 3, 4, 5)
 Change = Callable[[Tensor, Any, torch.Generator], Tensor]
@@ -117,7 +117,7 @@ def corrupt(images: Tensor, name: str, severity: int, generator: torch.Generator
     if not len(images):
         return images
     change, levels = _CORRUPTIONS[name]
-    with _single_precision():
+    with default_type(torch.float32):  # whatever the default is
         changed = change(images.cpu().float().div_(255), levels[severity - 1], generator)
     return changed.clamp_(0, 1).mul_(255).round_().to(torch.uint8).to(images.device)
 
@@ -142,14 +142,3 @@ def severity_of(images: int, name: str) -> Tensor:
     """Return the severities of `benchmark`, (N,)."""
     first = list(_CORRUPTIONS).index(name)
     return (torch.arange(images) - first - 1) % len(SEVERITIES) + 1
-
-
-@contextlib.contextmanager
-def _single_precision() -> Iterator[None]:
-    """Make new tensors float32, so that nobody's default changes the corruptions."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)

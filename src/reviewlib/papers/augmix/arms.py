@@ -27,13 +27,17 @@ main = partial(Arm, stochastic=True, conditions=(MAIN,))
 # An ablation changes a part of AugMix, at AugMix's settings.
 ablation = partial(main, role="ablation", search=(), parent="augmix")
 
+on_crops = partial(losses.trained, loss=losses.on_crops)
+on_mixed = partial(losses.severe, loss=losses.on_mixed)
+on_agreement = partial(losses.severe, loss=losses.on_agreement)
+
 crop = main(
     "crop",
     "Flip + crop",
     role="baseline",
     search=LR_DECAY,
     note="what AugMix is added to",
-    train=partial(losses.trained, loss=losses.on_crops),
+    train=on_crops,
 )
 crop_3x = main(
     "crop_3x",
@@ -41,7 +45,7 @@ crop_3x = main(
     role="baseline at equal cost",
     search=LR_DECAY,
     note="an AugMix step shows the net three views: flip + crop with as many",
-    train=partial(losses.trained, loss=losses.on_crops),
+    train=on_crops,
     step_multiple=3,
 )
 augmix = main(
@@ -50,7 +54,7 @@ augmix = main(
     role="method",
     search=WITH_SEVERITY,
     note="the method; its severity is tuned within the same number of trials",
-    train=partial(losses.severe, loss=losses.on_agreement),
+    train=on_agreement,
     conditions=(MAIN, SMALL),
 )
 standardized = main(
@@ -59,7 +63,7 @@ standardized = main(
     role="simple",
     search=LR_DECAY,
     note="two lines in the net and no extra pass: each image by its own mean and deviation",
-    train=partial(losses.trained, loss=losses.on_crops),
+    train=on_crops,
     fixed={"standardize": 1},
 )
 one_operation = main(
@@ -78,14 +82,14 @@ mixed_3x = main(
     role="ablation",
     search=WITH_SEVERITY,
     note="one augmented view a step and cross-entropy, at the cost of AugMix; tuned by itself",
-    train=partial(losses.severe, loss=losses.on_mixed),
+    train=on_mixed,
     step_multiple=3,
 )
 mixed = ablation(
     "mixed",
     "AugMix without JSD",
     note="one augmented view a step and cross-entropy, a third of the cost",
-    train=partial(losses.severe, loss=losses.on_mixed),
+    train=on_mixed,
 )
 three_views = ablation(
     "three_views",
@@ -106,7 +110,7 @@ augmix_standardized = main(
     search=(),
     parent="augmix",
     note="whether AugMix adds to the simple alternative",
-    train=partial(losses.severe, loss=losses.on_agreement),
+    train=on_agreement,
     fixed={"standardize": 1},
 )
 LEFT_OUT = {
@@ -114,11 +118,7 @@ LEFT_OUT = {
         f"without_{name}",
         f"AugMix without {name.replace('_', ' ')}",
         note="eight of the nine operations",
-        train=partial(
-            losses.severe,
-            loss=losses.on_agreement,
-            operations=tuple(each for each in OPERATIONS if each != name),
-        ),
+        train=partial(on_agreement, operations=tuple(each for each in OPERATIONS if each != name)),
         conditions=(SMALL,),
     )
     for name in OPERATIONS
