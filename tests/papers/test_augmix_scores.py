@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from reviewlib import data, papers
 from reviewlib.data.corruptions import CIFAR_C, MNIST_C, benchmark, severity_of
 from reviewlib.papers.augmix import method
-from reviewlib.papers.augmix.calibration import BINS, calibration_errors, temperature
 from reviewlib.papers.augmix.figures import pictures
 from reviewlib.papers.augmix.scores import GROUPS, logits_of, scores, under_corruption
+from reviewlib.train.calibration import BINS, calibration_errors, temperature
 from reviewlib.trial.declare import Sample
 
 SUBSET = data.load("fashion-mnist-subset").development

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from reviewlib.data import Split
 from reviewlib.data.corruptions import CIFAR_C, MNIST_C, SEVERITIES, benchmark, severity_of
-from reviewlib.papers.augmix.calibration import calibration_errors, temperature
+from reviewlib.train.calibration import calibration_errors, temperature
 from reviewlib.trial.declare import Sample
 
 # The corruptions of CIFAR_C that resemble AugMix's operations: the first two autocontrast, equalize

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from reviewlib.data.corruptions import CIFAR_C, MNIST_C, SEVERITIES, corrupt
 from reviewlib.page.drawing import BLUE, GREEN, INK, MUTED, ORANGE, STYLE, WIDTH, Drawn, panels
-from reviewlib.papers.augmix.calibration import BINS, temperature
 from reviewlib.papers.augmix.method import GEOMETRIC, AugMix, Plan, operate
 from reviewlib.papers.augmix.scores import logits_of, said, under_corruption
 from reviewlib.train import Config, fit, initialized, models
+from reviewlib.train.calibration import BINS, temperature
 from reviewlib.train.recipe import Loss
 from reviewlib.trial.declare import Sample
 
