@@ -145,6 +145,36 @@ def run_study(
         raise fail(f"{what}; undo that change or raise results_version, and run it again")
 
 
+@app.command("time")
+def time_steps(
+    name: Name,
+    launches: Annotated[
+        int, typer.Option(min=5, help="Processes that are started one after another.")
+    ] = 10,
+    device: Device = "auto",
+) -> None:
+    """Time the steps of a paper's arms on this machine, and write the timings.
+
+    Steps take turns within a process, and the shortest of several rounds counts. Still, let the
+    machine do nothing else meanwhile.
+    """
+    from reviewlib import papers
+    from reviewlib.evidence import timings
+    from reviewlib.train.device import resolve
+
+    try:
+        study = papers.find(name)
+        with running(f"{name}, launches", launches) as advance:
+            made = timings.make(study, resolve(device), launches, lambda _: advance({}))
+        path = timings.save(made)
+        wrong = timings.problems(study, timings.load(name, made.preset["name"]))
+    except (ValueError, OSError) as error:
+        raise fail(error) from error
+    typer.echo(path)
+    for reason in wrong:
+        note(reason)
+
+
 @app.command()
 def register(
     name: Name,

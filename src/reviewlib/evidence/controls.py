@@ -38,7 +38,7 @@ def judge_controls(study: Study, record: Record) -> list[Verdict]:
     return [
         _judge_control(study, record, claim)
         for claim in study.controls
-        if holds(record.rows, claim.contrast)
+        if holds(results(study, record, claim.contrast), claim.contrast)
     ]
 
 
@@ -83,7 +83,10 @@ def _too_wide(study: Study, record: Record, again: Claim) -> bool:
         if alike and holds(table, claim.contrast):
             theirs, ours = (
                 stats.t_interval(values_of(claim, rows, terms), A_A_LEVEL)
-                for rows, terms in ((table, claim.contrast), (record.rows, again.contrast))
+                for rows, terms in (
+                    (table, claim.contrast),
+                    (results(study, record, again.contrast), again.contrast),
+                )
             )
             wider.append(ours.hi - ours.mean > theirs.hi - theirs.mean)
     return bool(wider) and all(wider)

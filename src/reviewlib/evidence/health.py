@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reviewlib.evidence import contrasts, stats
-from reviewlib.evidence.results import results
+from reviewlib.evidence.results import is_timed, results
 from reviewlib.evidence.stats import Interval
 from reviewlib.trial.claims import Claim
 from reviewlib.trial.study import Study
@@ -23,12 +23,14 @@ def health(study: Study, record: Record, claim: Claim) -> dict[tuple[str, str], 
     """Return how far a claim's arms lead logistic regression in accuracy, at 95%.
 
     Returns:
-        Intervals by arm and condition; empty if the record has no logistic regression.
+        Intervals by arm and condition; empty if the record has no logistic regression, and for
+        timed steps.
 
     Raises:
         ValueError: a seed or condition has none.
     """
-    if record.floor.empty or claim.kind == "out of scope":
+    timed = is_timed(study, claim.contrast)  # a single step learns nothing
+    if record.floor.empty or claim.kind == "out of scope" or timed:
         return {}
     columns = ["arm", "condition", "seed", "accuracy"]
     both = results(study, record, claim.contrast), record.floor.assign(arm=FLOOR)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from reviewlib import data
-from reviewlib.evidence import committed, provenance
+from reviewlib.evidence import committed, provenance, timings
 from reviewlib.evidence.record import Record, RecordError
 from reviewlib.evidence.store import BOOK, Store
 from reviewlib.evidence.validity import EVIDENCE, beyond_repair, settings_source, to_rerun
@@ -78,6 +78,7 @@ def make(
         runs=runs,
         floor=out.floor,
         fingerprints=out.fingerprints,
+        timings=timings.load(study.name, preset.name),
     )
 
 

@@ -6,13 +6,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from reviewlib.storage import digest
 from reviewlib.trial import results
 from reviewlib.trial.arms import Fingerprint
+
+if TYPE_CHECKING:
+    from reviewlib.evidence.timings import Timings
 
 
 class RecordError(ValueError):
@@ -33,6 +36,7 @@ class Record:
         runs: one row per run, an arm's whole search on one seed (see `scores.row_of`).
         floor: one row per seed and condition: accuracy of scikit-learn's logistic regression.
         fingerprints: per arm and condition, the losses and scores of tiny runs on a CPU.
+        timings: the timings beside it, a file of their own; None if there are none.
     """
 
     study: str
@@ -44,6 +48,7 @@ class Record:
     runs: pd.DataFrame
     floor: pd.DataFrame
     fingerprints: Mapping[str, Fingerprint]
+    timings: Timings | None = None
 
     def digest(self) -> str:
         """Return the digest of everything measured; it does not match once a number is edited."""

@@ -20,9 +20,19 @@ def results(study: Study, record: Record, terms: Contrast) -> pd.DataFrame:
 
     They are the expected results of a search; with an arm that takes a parent's settings and
     searches nothing but its learning rate, the results at the best settings of all ("at the
-    parent's settings").
+    parent's settings"). Those of timed steps are launches.
     """
+    if is_timed(study, terms):
+        return (
+            record.timings.table if record.timings else pd.DataFrame(columns=["arm", "condition"])
+        )
     return record.best if at_parents_settings(study, terms) else record.rows
+
+
+def is_timed(study: Study, terms: Contrast) -> bool:
+    """Return whether a contrast is of timed steps, not of trained nets."""
+    timed = {where.name for where in study.timings}
+    return any(condition in timed for _, _, condition in terms)
 
 
 def at_parents_settings(study: Study, terms: Contrast) -> bool:

@@ -1,6 +1,6 @@
 """Store records: the book's own in the package, or a user's in another folder.
 
-Only this module knows the names of record files.
+Only this module knows the names of record files; the book's timings beside them are in `timings`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reviewlib import papers, storage
-from reviewlib.evidence import schema
+from reviewlib.evidence import schema, timings
 from reviewlib.evidence.record import Record, RecordError, json_rows
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Store:
         content = {"format": FORMAT, "digest": record.digest()} | {
             name: json_rows(value) if isinstance(value, pd.DataFrame) else value
             for name, value in ((f.name, getattr(record, f.name)) for f in fields(record))
+            if name != "timings"
         }
         content["runs"] = _together(content["runs"])
         storage.write(path, _dump(content))
@@ -96,7 +97,8 @@ class Store:
             stated = content.pop("digest")
             runs = pd.DataFrame(_apart(content.pop("runs")))
             floor = pd.DataFrame(content.pop("floor"))
-            record = Record(**content, runs=runs, floor=floor)
+            beside = timings.load(study, preset)
+            record = Record(**content, runs=runs, floor=floor, timings=beside)
             if (record.study, record.preset["name"]) != (study, preset):
                 holds = f"the {record.preset['name']} records of {record.study}"
                 raise RecordError(f"{path} holds {holds}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from reviewlib.evidence import timings
 from reviewlib.evidence.committed import refused
 from reviewlib.evidence.record import Record, RecordError
 from reviewlib.evidence.registration import EVIDENCE
@@ -17,9 +18,12 @@ from reviewlib.trial.study import Preset, Study
 
 def problems(record: Record, study: Study, store: Store = BOOK) -> list[str]:
     """Return why a record must not be shown, one sentence per reason; empty if it is valid."""
-    return beyond_repair(record, study, store) or [
+    wrong = beyond_repair(record, study, store) or [
         f"{reason} {', '.join(arms)}" for reason, arms in to_rerun(record, study, store).items()
     ]
+    if wrong or record.preset["name"] not in EVIDENCE:
+        return wrong
+    return timings.problems(study, record.timings, registered=store == BOOK)
 
 
 def beyond_repair(record: Record, study: Study, store: Store = BOOK) -> list[str]:

@@ -75,6 +75,31 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class Timing(Condition):
+    """A condition in which arms take single steps, whose time and memory are measured.
+
+    A claim names it as it names a condition. Its metrics are `step_seconds`, `activation_bytes`
+    and, on a GPU, `peak_bytes`; where another condition has seeds, it has launches of a process.
+
+    Attributes:
+        arms: the arms whose steps are timed side by side, or their names. Each takes the first
+            training that its `train` yields.
+        fixed: all settings that they read, in place of their own.
+        image_size: height and width of the images (pixels).
+        batch_size: examples per step.
+    """
+
+    _: KW_ONLY
+    arms: tuple[Arm | str, ...]
+    image_size: int
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        """Replace arms by their names."""
+        object.__setattr__(self, "arms", names_of(self.arms))
+
+
+@dataclass(frozen=True)
 class Arm(Operand):
     """One of the procedures that a study compares.
 
@@ -88,7 +113,7 @@ class Arm(Operand):
             of them as replicates, and receives the fit or the list of fits (see
             `procedures.complete`).
         fixed: hyperparameters that it fixes, with their values.
-        step_multiple: factor on the preset's steps.
+        step_multiple: factor on the preset's steps; a fraction for an arm at equal time.
         train_fraction: fraction of the preset's training images that it gets, in (0, 1].
         search_seed: 0 for the seed's own search. Another number gives other search points,
             initializations and batch orders on the same images, as an A/A control needs.
@@ -111,7 +136,7 @@ class Arm(Operand):
     note: str = undigested()
     train: Callable[[Inputs], Iterator[Training | Solution | list]] = undigested()
     fixed: Mapping[str, float] = field(default_factory=dict)
-    step_multiple: int = 1
+    step_multiple: float = 1
     train_fraction: float = 1.0
     search_seed: int = 0
     stochastic: bool = False

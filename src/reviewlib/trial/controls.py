@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reviewlib.trial.arms import Arm, Condition
+from reviewlib.trial.arms import Arm, Condition, Timing
 from reviewlib.trial.claims import Claim
 
 if TYPE_CHECKING:
@@ -53,8 +53,10 @@ def standard_controls(baseline: Arm, conditions: Sequence[Condition] = ()) -> tu
 def claims_of(study: Study, control: Arm, condition: Condition) -> list[Claim]:
     """Return the comparisons of the baseline with a control arm in a condition.
 
-    The A/A control is compared on every measure that a primary claim of the condition has, and the
-    positive control on accuracy alone: a quarter of the images need not cost anything else.
+    The A/A control is compared on every measure that a primary claim of the condition has, or on
+    accuracy if it has none, which a timing has not. The
+    positive control is compared on accuracy alone: a quarter of the images need not cost anything
+    else.
     """
     baseline = study.role("baseline")
     if not control.search_seed:
@@ -63,7 +65,9 @@ def claims_of(study: Study, control: Arm, condition: Condition) -> list[Claim]:
         text = f"{baseline.label} with all of its images against {part} of them"
         return [_claim("positive", text, baseline, control, condition)]
     mine = [claim for claim in study.primary if condition.name in _places(claim)]
-    measures = {claim.measure: claim for claim in mine} or {("accuracy", "difference"): None}
+    measures = {claim.measure: claim for claim in mine}
+    if not measures and not isinstance(condition, Timing):
+        measures = {("accuracy", "difference"): None}
     text = f"{baseline.label} against itself, tuned again"
     return [_claim(A_A, text, baseline, control, condition, of) for of in measures.values()]
 

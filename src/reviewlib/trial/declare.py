@@ -12,7 +12,7 @@ from torch import nn
 from reviewlib.data import Split
 from reviewlib.train import Config, Solution, Training, adam, cross_entropy, evaluate, models, sgd
 from reviewlib.train.recipe import Loss, MakeOptimizer
-from reviewlib.trial.arms import Arm, Condition, Hyperparameter
+from reviewlib.trial.arms import Arm, Condition, Hyperparameter, Timing
 from reviewlib.trial.claims import Claim, Reported
 from reviewlib.trial.contrast import Contrast
 from reviewlib.trial.controls import standard_controls
@@ -30,6 +30,7 @@ __all__ = [
     "Sample",
     "Solution",
     "Study",
+    "Timing",
     "Training",
     "adam",
     "cross_entropy",

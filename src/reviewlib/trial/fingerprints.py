@@ -35,6 +35,7 @@ def test_digest(study: Study, preset: Preset) -> str:
     arms = arms_tested(study)
     searched = {name for arm in arms for name in arm.search}
     places = {name for *_, name in _terms(study)}
+    timed = [where for where in study.timings if where.name in places]
     return digest(
         {
             "claims": (*study.primary, *study.controls),
@@ -45,6 +46,7 @@ def test_digest(study: Study, preset: Preset) -> str:
             "results_version": study.results_version,
             "images": [data.POOLS, data.FOLD_SEED],
         }
+        | ({"timings": timed} if timed else {})  # not there before there were timings
     )
 
 

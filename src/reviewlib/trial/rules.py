@@ -17,7 +17,7 @@ def require_fair(study: Study) -> None:
         ("preset", study.presets),
         ("hyperparameter", study.hyperparameters),
         ("arm", study.arms),
-        ("condition", study.conditions),
+        ("condition", (*study.conditions, *study.timings)),
     ):
         _require_names_differ(what, things)
     for what, things in (("arm", study.arms), ("condition", study.conditions)):
@@ -46,7 +46,9 @@ def require_fair(study: Study) -> None:
     _require_names_differ("claim and control", (*study.claims, *study.controls))
     _require_known_sizes(study)
     _require_equal_seeds(study)
-    run = {(arm.name, where.name) for where in study.conditions for arm in study.arms_in(where)}
+    _require_timed_alone(study)
+    places = (*study.conditions, *study.timings)
+    run = {(arm.name, where.name) for where in places for arm in study.arms_in(where)}
     for claim in (*study.claims, *study.controls):
         for _, arm, condition in (*claim.contrast, *claim.control):
             if (arm, condition) not in run:
@@ -67,6 +69,21 @@ def _require_equal_seeds(study: Study) -> None:
                     f"conditions {where.ragged!r} of preset {preset.name} are one batch and must "
                     f"have equally many seeds, got {seeds[where.ragged]} and {own} ({where.name})"
                 )
+
+
+def _require_timed_alone(study: Study) -> None:
+    """Raise ValueError for a timing of unknown arms, or a claim on timings and trained nets."""
+    arms, timed = {arm.name for arm in study.arms}, {where.name for where in study.timings}
+    for where in study.timings:
+        if unknown := sorted(set(where.arms) - arms):
+            raise ValueError(f"timing {where.name} names arms that {study.name} has not: {unknown}")
+    for claim in study.claims:
+        places = {condition for *_, condition in (*claim.contrast, *claim.control)}
+        if places & timed and places - timed:
+            raise ValueError(
+                f"claim {claim.name} compares timed steps with trained nets, {sorted(places)}: "
+                "their rows are launches and seeds, which have no pairs"
+            )
 
 
 def _require_known_sizes(study: Study) -> None:

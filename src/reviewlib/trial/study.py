@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reviewlib.storage import meaning, undigested
-from reviewlib.trial.arms import Arm, Condition, Hyperparameter, T, found, names_of
+from reviewlib.trial.arms import Arm, Condition, Hyperparameter, T, Timing, found, names_of
 from reviewlib.trial.claims import Claim
 from reviewlib.trial.controls import claims_of
 from reviewlib.trial.rules import require_fair
@@ -102,6 +102,7 @@ class Study:
         evaluate: scores a model on a split: (model, split) -> metrics.
         scores: further scores of a model on its test images, under corruption, say; what they need
             to fit, they fit on the sample's validation images: (model, fold, sample) -> metrics.
+        timings: the conditions in which steps are timed.
         inspect: measures a final model on its own training images: (model, sample) -> metrics.
         question: what a reader asks; supported claims must answer "yes". The title's own question
             if empty.
@@ -127,6 +128,7 @@ class Study:
     evaluate: Callable[[nn.Module, Split], dict[str, float]]
     scores: Callable[[nn.Module, Split, Sample], dict[str, float]] | None = None
     inspect: Callable[[nn.Module, Sample], dict[str, float]] | None = None
+    timings: tuple[Timing, ...] = ()
     question: str = undigested(default="")
     instead: str = undigested(default="")
     subject: str = undigested(default="")
@@ -152,7 +154,7 @@ class Study:
             claim
             for arm in self.arms
             if arm.role == "control"
-            for condition in self.conditions
+            for condition in (*self.conditions, *self.timings)
             if arm in self.arms_in(condition)
             for claim in claims_of(self, arm, condition)
         )
@@ -161,7 +163,9 @@ class Study:
     def settings(self) -> frozenset[str]:
         """The names of all settings that a run of some arm in some condition has."""
         searched = (hyperparameter.name for hyperparameter in self.hyperparameters)
-        return frozenset(searched).union(*(each.fixed for each in (*self.arms, *self.conditions)))
+        return frozenset(searched).union(
+            *(each.fixed for each in (*self.arms, *self.conditions, *self.timings))
+        )
 
     def arm(self, name: str) -> Arm:
         """Return the arm of that name."""
@@ -173,8 +177,8 @@ class Study:
         return found(f"study {self.name}", "arm in the role", first, role)
 
     def condition(self, name: str) -> Condition:
-        """Return the condition of that name."""
-        return self._found("condition", self.conditions, name)
+        """Return the condition of that name, or the timing."""
+        return self._found("condition", (*self.conditions, *self.timings), name)
 
     def arms_of(self, preset: Preset) -> list[Arm]:
         """Return the arms that a preset runs."""
@@ -188,6 +192,8 @@ class Study:
     def arms_in(self, condition: Condition, preset: Preset | None = None) -> list[Arm]:
         """Return the arms that are run in a condition, of a preset or of the whole study."""
         arms = self.arms if preset is None else self.arms_of(preset)
+        if isinstance(condition, Timing):
+            return [arm for arm in arms if arm.name in condition.arms]
         return [arm for arm in arms if not arm.conditions or condition.name in arm.conditions]
 
     def parent(self, arm: Arm, condition: Condition) -> tuple[str, str] | None:

@@ -1,0 +1,177 @@
+"""Timings: records of what the steps of a study's arms cost on one machine.
+
+They are files of their own beside the records of a preset, because a timing is of a machine and a
+training is not. Those of `gpu` are on a GPU, those of `laptop` on a CPU.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+from msgspec import Meta, Struct, convert, to_builtins
+
+from reviewlib import papers, storage
+from reviewlib.evidence import committed, provenance, schema
+from reviewlib.evidence.record import RecordError
+from reviewlib.train import device as devices
+from reviewlib.trial import timings
+from reviewlib.trial.fingerprints import differences, fingerprint, test_digest
+from reviewlib.trial.study import Study
+
+PRESETS = {"cpu": "laptop", "cuda": "gpu"}  # where steps are timed, and whose records they join
+COUNT, POSITIVE = Annotated[int, Meta(ge=0)], Annotated[float, Meta(gt=0)]
+
+
+class Row(Struct, frozen=True, forbid_unknown_fields=True):
+    """A step of an arm in a timing, in one launch of a process, whose number is the `seed`."""
+
+    arm: str
+    condition: str
+    seed: COUNT
+    step_seconds: POSITIVE
+    activation_bytes: COUNT
+    peak_bytes: COUNT | None
+
+
+class Timings(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """The timings of one study on one machine.
+
+    Attributes:
+        study: name of the study.
+        preset: the name of the preset whose records they stand beside, as a mapping.
+        test: digest of what defines the test.
+        timed: what was timed, without labels.
+        provenance: commit, versions, device, registration and date.
+        rows: one row per arm, timing and launch.
+        fingerprints: those of the timed arms.
+        digest: of everything measured; it does not match once a number is edited.
+    """
+
+    study: str
+    preset: dict[str, str]
+    test: str
+    timed: list[dict[str, Any]]
+    provenance: dict[str, Any]
+    rows: Annotated[list[Row], Meta(min_length=1)]
+    fingerprints: dict[str, dict[str, dict[str, list[float]]]]
+    digest: str = ""
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The rows as a table; no step diverges."""
+        return pd.DataFrame(to_builtins(self.rows)).assign(diverged_at=None)
+
+    @property
+    def launches(self) -> int:
+        """The number of launches."""
+        return len({row.seed for row in self.rows})
+
+    def measured(self) -> str:
+        """Return the digest of what was measured."""
+        return storage.digest(
+            [self.study, self.preset, self.test, self.timed, self.fingerprints]
+            + to_builtins(self.rows)
+        )
+
+
+def make(
+    study: Study, device: str, launches: int, progress: Callable[[int], None] = lambda _: None
+) -> Timings:
+    """Time the steps of a study's arms and return the timings, which are not saved yet.
+
+    Raises:
+        ValueError: the study times nothing, or there are too few launches for an interval.
+    """
+    if not study.timings:
+        raise ValueError(f"{study.name} times nothing: declare `timings` in its study.py")
+    preset = study.preset(PRESETS[device.split(":")[0]])
+    rows = []
+    for done, found in enumerate(timings.launches(study, device, launches), 1):
+        rows += found
+        progress(done)
+    made = provenance.today()
+    made |= {"device": devices.name(device), "processor": devices.processor(device)}
+    made["registration"] = committed.stated(study, preset.name, [made["commit"]])
+    new = Timings(
+        study=study.name,
+        preset={"name": preset.name},
+        test=test_digest(study, preset),
+        timed=storage.meaning(study.timings),
+        provenance=made,
+        rows=convert(rows, list[Row]),
+        fingerprints={arm.name: fingerprint(study, arm) for arm in _arms(study)},
+    )
+    return convert(to_builtins(new) | {"digest": new.measured()}, Timings)
+
+
+def path_of(study: str, preset: str) -> Path:
+    """Return the path of the book's timings beside a preset's records."""
+    return papers.folder_of(study) / "records" / f"{preset}-timings.json"
+
+
+def save(made: Timings) -> Path:
+    """Write timings atomically, one row a line, and return the path."""
+    path = path_of(made.study, made.preset["name"])
+    content = to_builtins(made)
+    rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in content.pop("rows"))
+    storage.write(path, json.dumps(content)[:-1] + f',\n "rows": [\n  {rows}\n ]}}\n')
+    return path
+
+
+def load(study: str, preset: str) -> Timings | None:
+    """Return the book's timings beside a preset's records; None if there are none.
+
+    Raises:
+        RecordError: the file holds no timings, or its numbers do not match its digest.
+    """
+    path = path_of(study, preset)
+    if not path.exists():
+        return None
+    again = f"run `reviewlib time {study}` to make it anew"
+    try:
+        found = convert(schema.read(path), Timings)
+    except (ValueError, OSError) as error:
+        raise RecordError(f"{path} holds no timings ({error}); {again}") from error
+    if found.measured() != found.digest:
+        raise RecordError(f"a number in {path} was edited: its digest does not match; {again}")
+    return found
+
+
+def problems(study: Study, found: Timings | None, *, registered: bool = True) -> list[str]:
+    """Return why timings must not be shown, one sentence per reason; empty if they may.
+
+    Code may change the time of a step and not its arithmetic: what notices that is a benchmark.
+
+    Args:
+        study: the study as it is today.
+        found: the timings beside its records.
+        registered: whether they need the study's registration, as the book's do.
+    """
+    if not study.timings:
+        return []
+    if found is None:
+        wrong = ["the steps of its arms were not timed"]
+    elif found.timed != storage.meaning(study.timings):
+        wrong = ["what is timed was changed since"]
+    elif found.fingerprints.keys() != {arm.name for arm in _arms(study)}:
+        wrong = ["other arms were timed"]
+    else:
+        stale = [
+            arm.name
+            for arm in _arms(study)
+            if differences(found.fingerprints[arm.name], fingerprint(study, arm))
+        ]
+        wrong = [f"the timed code has changed of {', '.join(stale)}"] if stale else []
+        wrong += committed.refused(found, study) if registered else []
+    return [f"timings: {each}; run `reviewlib time {study.name}`" for each in wrong]
+
+
+def _arms(study: Study) -> list:
+    """Return the arms that are timed, in the order of the study."""
+    names = {name for where in study.timings for name in where.arms}
+    return [arm for arm in study.arms if arm.name in names]
