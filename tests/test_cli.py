@@ -35,7 +35,18 @@ def toy_study(shelf):
     return put
 
 
-COMMANDS = ["list", "study", "register", "verdicts", "execute", "build", "pair", "new", "check"]
+COMMANDS = [
+    "list",
+    "study",
+    "time",
+    "register",
+    "verdicts",
+    "execute",
+    "build",
+    "pair",
+    "new",
+    "check",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -148,8 +148,8 @@ def run_study(
 @app.command("time")
 def time_steps(
     name: Name,
-    launches: Annotated[
-        int, typer.Option(min=5, help="Processes that are started one after another.")
+    count: Annotated[
+        int, typer.Option("--launches", min=5, help="Processes to start, one after another.")
     ] = 10,
     device: Device = "auto",
 ) -> None:
@@ -161,13 +161,19 @@ def time_steps(
     from reviewlib import papers
     from reviewlib.evidence import timings
     from reviewlib.train.device import resolve
+    from reviewlib.trial.timings import launches
 
     try:
-        study = papers.find(name)
-        with running(f"{name}, launches", launches) as advance:
-            made = timings.make(study, resolve(device), launches, lambda _: advance({}))
+        study, where, found = papers.find(name), resolve(device), []
+        with running(f"{name}, launches", count) as advance:
+            for rows in launches(study, where, count):
+                found.append(rows)
+                advance({})
+        made = timings.make(study, where, found)
         path = timings.save(made)
         wrong = timings.problems(study, timings.load(name, made.preset["name"]))
+    except KeyboardInterrupt:
+        raise fail("stopped; no timings were written", 130) from None
     except (ValueError, OSError) as error:
         raise fail(error) from error
     typer.echo(path)

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reviewlib.evidence import contrasts
-from reviewlib.trial.claims import Claim
+from reviewlib.trial.claims import TIMED, Claim
 from reviewlib.trial.contrast import Contrast
 from reviewlib.trial.study import Study
 
 if TYPE_CHECKING:
     from reviewlib.evidence.record import Record
+
+
+COLUMNS = ["arm", "condition", "seed", *TIMED]  # of timings
 
 
 def results(study: Study, record: Record, terms: Contrast) -> pd.DataFrame:
@@ -23,9 +26,7 @@ def results(study: Study, record: Record, terms: Contrast) -> pd.DataFrame:
     parent's settings"). Those of timed steps are launches.
     """
     if is_timed(study, terms):
-        return (
-            record.timings.table if record.timings else pd.DataFrame(columns=["arm", "condition"])
-        )
+        return record.timings.table if record.timings else pd.DataFrame(columns=COLUMNS)
     return record.best if at_parents_settings(study, terms) else record.rows
 
 

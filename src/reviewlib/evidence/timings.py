@@ -7,19 +7,21 @@ training is not. Those of `gpu` are on a GPU, those of `laptop` on a CPU.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
 from msgspec import Meta, Struct, convert, to_builtins
+from msgspec.structs import replace
 
 from reviewlib import papers, storage
 from reviewlib.evidence import committed, provenance, schema
 from reviewlib.evidence.record import RecordError
 from reviewlib.train import device as devices
 from reviewlib.trial import timings
+from reviewlib.trial.arms import Arm
 from reviewlib.trial.fingerprints import differences, fingerprint, test_digest
 from reviewlib.trial.study import Study
 
@@ -79,21 +81,10 @@ class Timings(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         )
 
 
-def make(
-    study: Study, device: str, launches: int, progress: Callable[[int], None] = lambda _: None
-) -> Timings:
-    """Time the steps of a study's arms and return the timings, which are not saved yet.
-
-    Raises:
-        ValueError: the study times nothing, or there are too few launches for an interval.
-    """
-    if not study.timings:
-        raise ValueError(f"{study.name} times nothing: declare `timings` in its study.py")
+def make(study: Study, device: str, launches: Iterable[list[timings.Row]]) -> Timings:
+    """Return the timings of a study from the rows of its launches; they are not saved yet."""
     preset = study.preset(PRESETS[device.split(":")[0]])
-    rows = []
-    for done, found in enumerate(timings.launches(study, device, launches), 1):
-        rows += found
-        progress(done)
+    rows = [row for found in launches for row in found]
     made = provenance.today()
     made |= {"device": devices.name(device), "processor": devices.processor(device)}
     made["registration"] = committed.stated(study, preset.name, [made["commit"]])
@@ -106,7 +97,7 @@ def make(
         rows=convert(rows, list[Row]),
         fingerprints={arm.name: fingerprint(study, arm) for arm in _arms(study)},
     )
-    return convert(to_builtins(new) | {"digest": new.measured()}, Timings)
+    return replace(new, digest=new.measured())
 
 
 def path_of(study: str, preset: str) -> Path:
@@ -171,7 +162,7 @@ def problems(study: Study, found: Timings | None, *, registered: bool = True) ->
     return [f"timings: {each}; run `reviewlib time {study.name}`" for each in wrong]
 
 
-def _arms(study: Study) -> list:
+def _arms(study: Study) -> list[Arm]:
     """Return the arms that are timed, in the order of the study."""
     names = {name for where in study.timings for name in where.arms}
     return [arm for arm in study.arms if arm.name in names]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from reviewlib.trial.claims import TIMED
+
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -18,7 +20,7 @@ def drawn(metric: str, scale: str = "difference") -> tuple[float, str]:
     if in_points(metric, scale):
         return 100.0, f"paired difference in test {name}, points"
     what = "log ratio of" if scale == "log ratio" else "difference in"
-    return 1.0, f"paired {what} test {name}"
+    return 1.0, f"paired {what} {'' if metric in TIMED else 'test '}{name}"
 
 
 def effect(value: float, metric: str, scale: str = "difference", *, signed: bool = True) -> str:

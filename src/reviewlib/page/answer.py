@@ -60,7 +60,8 @@ def opening(page: Chapter) -> str:
         found = no_answer(page.study, page.awaits[0].lower() + page.awaits[1:])
     if not found.facts:
         return box(found)
-    return box(found) + forest({"": primaries(outs)}) + stamp_line(page.stamp)
+    shown = primaries(outs)
+    return box(found) + forest({"": shown}) + stamp_line(page.stamp_of(shown))
 
 
 def answer(study: Study, outs: Sequence[Verdict], record: Record) -> Answer:
@@ -134,7 +135,11 @@ def _price(study: Study, record: Record) -> str:
     arm, base = methods[0], study.role("baseline")
     passes = f"{costs.passes(study, record)[arm.name]:.2g} times the passes of {base.label}"
     new = [name for name in arm.search if name not in base.search]
-    parts = [passes, f"new to tune: {', '.join(new) or 'nothing'}"]
+    parts = [
+        passes,
+        *costs.of_a_step(study, record, arm),
+        f"new to tune: {', '.join(new) or 'nothing'}",
+    ]
     code = papers.folder_of(study.name) / "method.py"
     if code.exists():
         parts.append(f"{len(code.read_text(encoding='utf8').splitlines())} lines in method.py")

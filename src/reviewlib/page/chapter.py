@@ -128,12 +128,14 @@ class Chapter(Quotes):
         outs = self.verdicts.values(), self.control_verdicts.values()
         display(
             Markdown(prose.NO_VERDICT if self.study.awaiting else prose.VERDICT),
-            stamped(tables.verdicts(self.study, outs[0]), self.stamp),
-            stamped(tables.contrasts(self.study, outs[1]), self.stamp),
+            stamped(tables.verdicts(self.study, outs[0]), self.stamp_of(outs[0])),
+            stamped(tables.contrasts(self.study, outs[1]), self.stamp_of(outs[1])),
         )
         price = costs.price(self.study, self.record)
         if len(price) > 1:
             display(stamped(price, self.stamp))
+        if self.record.timings is not None:
+            display(stamped(costs.steps(self.study, self.record), self.timing_stamp))
         rules = checklist(self.study, self.record, self.store)
         display(HTML(folded("The rules of the protocol that code can check", rules)))
 
@@ -141,7 +143,7 @@ class Chapter(Quotes):
     def compare(self, *names: str) -> None:
         """Display the paired differences of the named claims, as a figure and as a table."""
         outs = [self._out(name) for name in names]
-        show(figures.contrasts(self.study, outs), self.stamp)
+        show(figures.contrasts(self.study, outs), self.stamp_of(outs))
         display(self.contrasts(*names))
 
     def sample(self, seed: int = 0, condition: str | None = None) -> Sample:

@@ -1,11 +1,15 @@
-"""What arms cost: passes, seconds and new hyperparameters."""
+"""What arms cost: passes, seconds, the time and memory of a step, and new hyperparameters."""
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
+from reviewlib.evidence import stats
+from reviewlib.evidence.contrasts import by_seed
 from reviewlib.evidence.record import Record
-from reviewlib.trial.arms import CORE_ROLES
+from reviewlib.trial.arms import CORE_ROLES, Arm, Timing
 from reviewlib.trial.study import Study
 
 
@@ -34,6 +38,55 @@ def price(study: Study, record: Record) -> pd.DataFrame:
         for arm in study.arms
         if arm.role in CORE_ROLES and arm.name in seconds
     )
+
+
+def steps(study: Study, record: Record) -> pd.DataFrame:
+    """Return the time and the activation memory of a step of each timed arm, in the first timing.
+
+    Ratios are geometric means over launches, of the shortest steps, with their 95% intervals.
+    """
+    table, base, where = record.timings.table, study.role("baseline"), study.timings[0]
+    rows = []
+    for arm in study.arms_in(where):
+        mine = table[(table["condition"] == where.name) & (table["arm"] == arm.name)]
+        time, memory = (
+            ratio(record, arm, base, where, metric)
+            for metric in ("step_seconds", "activation_bytes")
+        )
+        ends = f"{math.exp(time.lo):.2f} to {math.exp(time.hi):.2f}"
+        rows.append(
+            {
+                f"a step, {where.label}": arm.label,
+                "milliseconds": f"{1e3 * mine['step_seconds'].mean():.3g}",
+                f"times {base.label}'s": f"{math.exp(time.mean):.2f}"
+                + (f" ({ends})" if arm.name != base.name else ""),
+                "activations, MiB": f"{mine['activation_bytes'].mean() / 2**20:.3g}",
+                f"times {base.label}'s memory": f"{math.exp(memory.mean):.2f}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def of_a_step(study: Study, record: Record, arm: Arm) -> list[str]:
+    """Return what a step of an arm costs in the first timing, as texts; empty if it has none."""
+    base = study.role("baseline")
+    if record.timings is None or not {arm.name, base.name} <= set(study.timings[0].arms):
+        return []
+    where = study.timings[0]
+    time, memory = (
+        math.exp(ratio(record, arm, base, where, metric).mean)
+        for metric in ("step_seconds", "activation_bytes")
+    )
+    return [
+        f"{time:.2g} times the time of a step and {memory:.2g} times its activation memory "
+        f"({where.label})"
+    ]
+
+
+def ratio(record: Record, arm: Arm, other: Arm, where: Timing, metric: str) -> stats.Interval:
+    """Return the log ratio of a metric of two timed arms, with its 95% interval over launches."""
+    contrast = (arm - other) @ where
+    return stats.t_interval(by_seed(record.timings.table, contrast, metric, log=True))
 
 
 def passes(study: Study, record: Record) -> pd.Series:

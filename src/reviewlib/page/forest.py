@@ -105,9 +105,12 @@ def _caption(outs: Sequence[Verdict]) -> str:
     found = ", ".join(f"{count} {word}" for word, count in counted.items())
     levels = " or ".join(sorted({units.percent(out.interval.level) for out in outs}))
     loss = any(out.claim.kind == "no loss" for out in outs)
+    of = "paired seeds"
+    if any(out.claim.timed for out in outs):
+        of += ", of a step's time and memory over launches of a process"
     far = any(abs(end) > LINEAR for out in outs for end in _in_margins(out))
     return (
-        f"Primary claims: {found}. A dot is the mean over paired seeds; its line is the {levels} "
+        f"Primary claims: {found}. A dot is the mean over {of}; its line is the {levels} "
         "interval, wide enough for all of a chapter's to hold together at 95%. Both are divided by "
         "the margin, the smallest effect that matters, which is green. Right of the gray zero "
         "favors the claim"

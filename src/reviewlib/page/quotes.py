@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,26 @@ class Quotes:
         outs = {**self.control_verdicts, **self.verdicts}
         return found(f"study {self.study.name}", "tested claim or control", outs, name)
 
+    def stamp_of(self, outs: Iterable[Verdict]) -> str:
+        """Return where the numbers of verdicts come from: trained nets, timed steps, or both."""
+        timed = {out.claim.timed for out in outs if out.interval is not None}
+        return " ".join(
+            part for of, part in ((False, self.stamp), (True, self.timing_stamp)) if of in timed
+        )
+
+    @property
+    def timing_stamp(self) -> str:
+        """One line that says where the page's times come from; empty without timings."""
+        timings = self.record.timings
+        if timings is None:
+            return ""
+        made = timings.provenance
+        return (
+            f"Steps timed on {made['processor']}, {made['device']}, "
+            f"torch {made['versions']['torch']}, {timings.launches} launches of a process, "
+            f"commit {made['commit']}."
+        )
+
     @needs_evidence
     def says(self, name: str) -> str:
         """Return the paired difference of a claim or control as text: mean, interval and n."""
@@ -81,7 +101,7 @@ class Quotes:
     def contrasts(self, *names: str) -> HTML:
         """Return the paired differences of the named claims as a table."""
         outs = [self._out(name) for name in names]
-        return stamped(tables.contrasts(self.study, outs), self.stamp)
+        return stamped(tables.contrasts(self.study, outs), self.stamp_of(outs))
 
     @needs_evidence
     def two_by_two(

@@ -153,7 +153,7 @@ def _contrast(study: Study, out: Verdict) -> dict[str, str]:
         "verdict": word(study, out) + (f" ({'; '.join(but)})" if but else ""),
         "effect": units.with_unit(out.interval.mean, *of),
         "interval": interval_text(out.interval, *of),
-        "n": str(out.interval.n),
+        "n": f"{out.interval.n} launches" if out.claim.timed else str(out.interval.n),
         "margin": units.effect(out.claim.boundary, *of),
     }
 

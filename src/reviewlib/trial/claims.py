@@ -9,6 +9,8 @@ from reviewlib.storage import undigested
 from reviewlib.trial.contrast import Contrast
 
 NOTHING = Contrast()
+# The metrics of a `Timing`.
+TIMED = ("step_seconds", "activation_bytes", "peak_bytes")
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class Claim:
     def boundary(self) -> float:
         """The effect that the rule compares with: the margin of a gain, minus that of no loss."""
         return -self.margin if self.kind == "no loss" else self.margin
+
+    @property
+    def timed(self) -> bool:
+        """Whether it rests on timed steps, not on trained nets."""
+        return self.metric in TIMED
 
     @property
     def measure(self) -> tuple[str, str]:

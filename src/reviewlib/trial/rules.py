@@ -77,12 +77,18 @@ def _require_timed_alone(study: Study) -> None:
     for where in study.timings:
         if unknown := sorted(set(where.arms) - arms):
             raise ValueError(f"timing {where.name} names arms that {study.name} has not: {unknown}")
-    for claim in study.claims:
+    for claim in (each for each in study.claims if each.contrast):
         places = {condition for *_, condition in (*claim.contrast, *claim.control)}
         if places & timed and places - timed:
             raise ValueError(
                 f"claim {claim.name} compares timed steps with trained nets, {sorted(places)}: "
                 "their rows are launches and seeds, which have no pairs"
+            )
+        if claim.timed != bool(places & timed):
+            where = "a timing" if claim.timed else "a condition"
+            raise ValueError(
+                f"claim {claim.name} needs {where} for its metric {claim.metric}, and compares in "
+                f"{sorted(places)}"
             )
 
 

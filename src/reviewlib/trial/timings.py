@@ -19,6 +19,7 @@ from reviewlib.trial.study import Preset, Study
 Row = dict[str, Any]
 LAUNCHES, LEAST_LAUNCHES = 10, 5
 ROUNDS = 9
+STEPS = 10  # of the described trainings, which are not carried out
 IMAGES = "fashion-mnist-subset"  # a step's time depends on the shape of the images alone
 
 
@@ -29,8 +30,10 @@ def launches(study: Study, device: str, count: int = LAUNCHES) -> Iterator[list[
     the steps of a `Timing` take turns, so what they share cancels in their ratio.
 
     Raises:
-        ValueError: fewer launches than an interval needs.
+        ValueError: the study times nothing, or fewer launches than an interval needs.
     """
+    if not study.timings:
+        raise ValueError(f"{study.name} times nothing: declare `timings` in its study.py")
     if count < LEAST_LAUNCHES:
         raise ValueError(f"a timing needs at least {LEAST_LAUNCHES} launches, got {count}")
     context = multiprocessing.get_context("spawn")
@@ -55,7 +58,7 @@ def launch(study: Study, device: str, number: int, rounds: int = ROUNDS) -> list
 def training_of(study: Study, arm: Arm, where: Timing, device: str) -> Training:
     """Return the first training of an arm, at the settings and sizes of a timing."""
     batch = where.batch_size
-    sizes = Preset("timing", IMAGES, where.image_size, batch, batch, batch, 1, 1, 1, 1)
+    sizes = Preset("timing", IMAGES, where.image_size, batch, batch, batch, STEPS, 1, 1, 1)
     sample = draw(data.load(IMAGES, device).development, sizes, where, 0)
     settings = {**arm.fixed, **where.fixed}
     run = Inputs(arm, where, sizes, settings, sample, 0, study.net, study.settings)

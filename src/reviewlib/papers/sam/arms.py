@@ -20,6 +20,7 @@ from reviewlib.trial.declare import (
     Arm,
     Condition,
     Inputs,
+    Timing,
     Training,
     cross_entropy,
     models,
@@ -214,4 +215,24 @@ ARMS = (
     *CORE,
     *(smoothing_2x, sam_smoothing, sgd_wd0, sam_wd0, asam, sam_m25),
     *standard_controls(sgd_1x),
+)
+# What a step costs; the settings change no time.
+RATES = {"lr": 0.01, "weight_decay": 0.001, "rho": 0.1, "smoothing": 0.1, "forget": 0.1}
+TIMINGS = (
+    Timing(
+        "step",
+        "one hidden layer",
+        fixed=RATES,
+        arms=(sgd_1x, sam, smoothing, average, random),
+        image_size=14,
+        batch_size=100,
+    ),
+    Timing(
+        "cnn_step",
+        "CNN",
+        fixed={**RATES, **CNN.fixed},
+        arms=(sgd_1x, sam),
+        image_size=14,
+        batch_size=100,
+    ),
 )

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from reviewlib.papers.sam import sharpness
-from reviewlib.papers.sam.arms import ARMS, CLEAN, CNN, CORE, NOISE, net
+from reviewlib.papers.sam.arms import ARMS, CLEAN, CNN, CORE, NOISE, TIMINGS, net
 from reviewlib.papers.sam.claims import CLAIMS
 from reviewlib.trial.declare import (
     Hyperparameter,
@@ -49,6 +49,7 @@ STUDY = Study(
         Hyperparameter("forget", 0.01, 1.0),
     ),
     conditions=(CLEAN, NOISE, CNN),
+    timings=TIMINGS,
     presets=presets(
         quick={
             "train": 1000,

@@ -1,4 +1,4 @@
-"""The arms, conditions and timings of the SliceOut study: forms of one chain of layers."""
+"""The arms and conditions of the SliceOut study; an arm is a form of one chain of layers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from reviewlib.trial.declare import (
     Arm,
     Condition,
     Inputs,
-    Timing,
     Training,
     standard_controls,
     training,
@@ -224,36 +223,3 @@ HALVES = (
 )
 again, quarter = standard_controls(dense_1x, (MAIN,))
 ARMS = (*CORE, sixteenth, *HALVES, again, quarter)
-
-TIMED = (
-    *(dense_1x, with_dropout, narrow_1x, sliceout, random_units),
-    *(half_plain, half_random),
-)
-
-
-def timing(
-    name: str, label: str, keep: float, image_size: int, batch_size: int, **width: int
-) -> Timing:
-    """Return the timing of all forms of a net's step at a keep rate."""
-    return Timing(
-        f"{name}_{round(100 * keep)}",
-        f"{label}, keep {keep}",
-        fixed={"lr": 0.001, "weight_decay": 0.0, "keep": keep, **width},
-        arms=(*TIMED, again) if name == "own" else TIMED,
-        image_size=image_size,
-        batch_size=batch_size,
-    )
-
-
-OWN = {keep: timing("own", "this chapter's net", keep, 14, 100, units=512) for keep in KEEPS}
-LARGER = tuple(
-    timing(name, label, keep, *sizes, **width)
-    for name, label, sizes, width in (
-        ("mlp_1024", "1,024 units", (28, 128), {"units": 1024}),
-        ("mlp_2048", "2,048 units", (28, 128), {"units": 2048}),
-        ("convolution", "convolution", (14, 32), {"channels": 128}),
-        ("feed_forward", "feed-forward", (28, 32), {"inner": 1024}),
-    )
-    for keep in KEEPS
-)
-TIMINGS = (*OWN.values(), *LARGER)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from reviewlib.papers.sliceout import arms
-from reviewlib.papers.sliceout.arms import HALF, LARGER, MAIN, OWN
+from reviewlib.papers.sliceout.arms import HALF, MAIN
+from reviewlib.papers.sliceout.timings import LARGER, OWN
 from reviewlib.trial.declare import Reported, gain, no_loss, out_of_scope
 
 ABSTRACT = "Abstract"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from reviewlib.papers.sliceout.arms import ARMS, CORE, HALF, MAIN, TIMINGS, net
+from reviewlib.papers.sliceout.arms import ARMS, CORE, HALF, MAIN, net
 from reviewlib.papers.sliceout.claims import CLAIMS
 from reviewlib.papers.sliceout.scores import scores
+from reviewlib.papers.sliceout.timings import TIMINGS
 from reviewlib.trial.declare import Hyperparameter, Study, evaluate, presets
 
 STUDY = Study(
