@@ -20,9 +20,10 @@ def test_every_snippet_runs():
     }
     before = given["model"][1].weight.clone()
     snippets = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(snippets) == 2
+    assert len(snippets) == 3
     for snippet in snippets:
         exec(snippet, given)
+    assert not given["net"].training and given["optimizer"].state, "SliceOut has taken a step"
     assert not torch.equal(given["model"][1].weight, before), "SAM has taken a step"
     assert given["loss"].isfinite() and given["loss"].requires_grad
     images = torch.randint(256, (4, 1, 28, 28), dtype=torch.uint8)

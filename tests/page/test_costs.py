@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+import timed
 import toy
 
 from reviewlib.page import costs
@@ -40,3 +42,27 @@ def test_seconds_are_those_of_one_trial(controlled):
     price = costs.price(OF, replace(controlled, runs=controlled.runs.assign(seconds=3.6)))
     assert list(price["seconds per trial"]) == ["1.2", "1.2"]  # of three
     assert list(price["trials per seed"]) == ["3", "3"]
+
+
+@pytest.fixture(scope="module")
+def stepped(controlled):
+    """A study with a timing, and a record of it."""
+    of = timed.study(arms=OF.arms, timings=(replace(timed.STEP, arms=timed.ARMS),))
+    return of, replace(controlled, timings=timed.made(of))
+
+
+def test_a_step_costs_its_time_and_its_memory_in_multiples_of_the_baseline(stepped):
+    table = costs.steps(*stepped).set_index("a step, a step")
+    assert list(table.index) == ["SGD", "Half the momentum", "SGD again"]
+    half = table.loc["Half the momentum"]
+    assert half["times SGD's"].startswith("0.50 (0.50 to 0.50)")
+    assert half["times SGD's memory"] == "0.50" and table.loc["SGD", "times SGD's"] == "1.00"
+    assert table.loc["SGD", "milliseconds"] == "2"
+
+
+def test_the_price_of_a_method_says_what_its_step_costs(stepped):
+    of, record = stepped
+    (said,) = costs.of_a_step(of, record, of.arm("slow"))
+    assert said == "0.5 times the time of a step and 0.5 times its activation memory (a step)"
+    assert costs.of_a_step(of, replace(record, timings=None), of.arm("slow")) == []
+    assert costs.of_a_step(of, record, of.arm("part")) == []  # it is not timed

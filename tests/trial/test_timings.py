@@ -4,28 +4,22 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+import timed
 import toy
+from timed import FASTER, SETTINGS
 
 from reviewlib.train import Solution
-from reviewlib.trial.arms import Timing
 from reviewlib.trial.declare import training
 from reviewlib.trial.fingerprints import test_digest as digest_of_test
 from reviewlib.trial.timings import launch, launches, training_of
 
-SETTINGS = {"lr": 0.1, "damping": 0.5}
-STEP = Timing("step", "a step", fixed=SETTINGS, arms=toy.ARMS, image_size=7, batch_size=10)
-FASTER = replace(
-    toy.CLAIM,
-    name="faster",
-    contrast=(toy.SLOW - toy.SGD) @ STEP,
-    metric="step_seconds",
-    better="lower",
-    scale="log ratio",
-)
+STEP = replace(timed.STEP, arms=toy.ARMS)
+CLAIMS = toy.CLAIM, FASTER
 
 
 def study(**changes):
-    return toy.study(**{"timings": (STEP,), "claims": (toy.CLAIM, FASTER)} | changes)
+    usual = {"arms": toy.ARMS, "timings": (STEP,), "claims": CLAIMS}
+    return timed.study(**usual | changes)
 
 
 def test_a_launch_has_a_row_for_every_arm_of_every_timing():
@@ -43,10 +37,10 @@ def test_a_launch_has_a_row_for_every_arm_of_every_timing():
 
 def test_an_arm_is_timed_at_the_settings_of_the_timing_even_those_that_it_fixes():
     of = study(timings=(replace(STEP, fixed=SETTINGS | {"momentum": 0.1}),))
-    timed = training_of(of, of.arm("slow"), of.timings[0], "cpu")
-    assert timed.config.momentum == 0.1
-    assert timed.config.lr == 0.1 / 1.5
-    assert (timed.config.batch_size, len(timed.train)) == (10, 10)
+    training = training_of(of, of.arm("slow"), of.timings[0], "cpu")
+    assert training.config.momentum == 0.1
+    assert training.config.lr == 0.1 / 1.5
+    assert (training.config.batch_size, len(training.train)) == (10, 10)
     assert training_of(study(), toy.SLOW, STEP, "cpu").config.momentum == 0.45
 
 
@@ -98,11 +92,11 @@ def test_a_timing_and_a_condition_must_not_share_a_name():
 
 def test_the_baseline_is_compared_with_itself_in_a_timing_by_the_measures_of_its_primaries():
     arms = (*toy.ARMS, toy.AGAIN)
-    timed = replace(STEP, arms=arms)
-    names = [claim.name for claim in study(arms=arms, timings=(timed,)).controls]
+    where = replace(STEP, arms=arms)
+    names = [claim.name for claim in study(arms=arms, timings=(where,)).controls]
     assert names == ["a_a-clean", "a_a-step-step_seconds"]
     exploratory = study(
-        arms=arms, timings=(timed,), claims=(toy.CLAIM, replace(FASTER, primary=False))
+        arms=arms, timings=(where,), claims=(toy.CLAIM, replace(FASTER, primary=False))
     )
     assert [claim.name for claim in exploratory.controls] == ["a_a-clean"]
 
@@ -135,3 +129,18 @@ def test_settings_of_a_timing_are_settings_of_the_study():
     of = study(arms=arms, timings=(replace(STEP, fixed=SETTINGS | {"wide": 0.3}),))
     assert training_of(of, of.arm("slow"), of.timings[0], "cpu").config.lr == 0.3
     assert "wide" in of.settings
+
+
+@pytest.mark.parametrize(
+    ("claim", "needs"),
+    [
+        (replace(FASTER, metric="accuracy"), "a condition for its metric accuracy"),
+        (
+            replace(toy.CLAIM, name="wrong", metric="activation_bytes"),
+            "a timing for its metric activation_bytes",
+        ),
+    ],
+)
+def test_the_metric_of_a_claim_belongs_to_where_it_compares(claim, needs):
+    with pytest.raises(ValueError, match=f"claim {claim.name} needs {needs}"):
+        study(claims=(claim,))

@@ -11,6 +11,7 @@ from reviewlib.evidence import stats, units
 from reviewlib.evidence.record import Record
 from reviewlib.trial.search import FACTORS
 from reviewlib.trial.study import Study
+from reviewlib.trial.timings import ROUNDS
 
 SWEEP = 3  # a size that takes more other values than this is swept
 
@@ -38,6 +39,11 @@ def protocol(study: Study, record: Record, *, first: bool = False) -> pd.DataFra
         "final seeds": f"{each('seeds')}, the same for every arm",
         "interval": f"Student t, {level} for primary claims, 95% for the others",
     }
+    if record.timings is not None:
+        rows["timed steps"] = (
+            f"{len(study.timings)} kinds, the shortest of {ROUNDS} rounds in each of "
+            f"{record.timings.launches} launches of a process"
+        )
     rows |= _first_protocol(sizes) if first else _pools_and_search(study, record)
     return pd.DataFrame({"what": rows.keys(), "how much": rows.values()})
 

@@ -83,7 +83,7 @@ def sliced(
 def sliced_sgd(model: nn.Module, config: Config) -> Sliced:
     """Return SGD with momentum of the slices."""
     options = {name: getattr(config, name) for name in ("lr", "momentum", "weight_decay")}
-    return Sliced(model, torch.optim.SGD, foreach=True, **options)
+    return Sliced(model, torch.optim.SGD, **options)
 
 
 LR_DECAY = ("lr", "weight_decay")

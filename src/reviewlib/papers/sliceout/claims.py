@@ -6,7 +6,7 @@ import math
 
 from reviewlib.papers.sliceout import arms
 from reviewlib.papers.sliceout.arms import HALF, MAIN
-from reviewlib.papers.sliceout.timings import LARGER, OWN
+from reviewlib.papers.sliceout.timings import OWN
 from reviewlib.trial.declare import Reported, gain, no_loss, out_of_scope
 
 ABSTRACT = "Abstract"
@@ -33,7 +33,6 @@ CALIBRATION = {
     "margin_reason": "1 point: who acts on a confidence notices no smaller error",
 }
 OWN_HALF = OWN[0.5]
-TIMED_HALVES = [where for where in (OWN_HALF, *LARGER) if where.fixed["keep"] == 0.5]
 
 CLAIMS = (
     gain(
@@ -83,15 +82,6 @@ CLAIMS = (
     gain("step-time-narrow", (arms.sliceout - arms.narrow_1x) @ OWN_HALF, **SECONDS),
     gain("memory-dense", (arms.sliceout - arms.dense_1x) @ OWN_HALF, where=ABSTRACT, **BYTES),
     gain("memory-narrow", (arms.sliceout - arms.narrow_1x) @ OWN_HALF, **BYTES),
-    *(
-        gain(
-            f"{name}-{where.name.replace('_', '-')}",
-            (arms.sliceout - other) @ where,
-            **SECONDS,
-        )
-        for where in TIMED_HALVES
-        for name, other in (("contiguous", arms.random_units), ("leaves", arms.half_plain))
-    ),
     # what dropout is for
     gain("dropout", (arms.with_dropout - arms.dense_1x) @ MAIN),
     gain("dropout-nll", (arms.with_dropout - arms.dense_1x) @ MAIN, **LOSS),
