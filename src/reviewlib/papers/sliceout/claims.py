@@ -21,9 +21,23 @@ SECONDS = {
 BYTES = SECONDS | {"metric": "activation_bytes"}
 LOSS = {"metric": "nll", "better": "lower", "margin": 0.02}
 LOSS["margin_reason"] = "0.02 nats: about what a temperature that is fitted afterwards gains"
-SAVINGS = (
+BATCH = 'the newsletter The Batch, "Dropout With a Difference"'
+TIME = (
+    Reported("training 10 to 40% faster", ABSTRACT, runs=None, interval=False),
     Reported(
-        "10 to 40% faster training, 10 to 40% less memory", ABSTRACT, runs=None, interval=False
+        "33.3% faster for a convolutional net on CIFAR-100, 8.4% for a transformer on LM1B",
+        BATCH,
+        runs=None,
+        interval=False,
+    ),
+)
+MEMORY = (
+    Reported("10 to 40% less memory", ABSTRACT, runs=None, interval=False),
+    Reported(
+        "27.8% less memory for a convolutional net on CIFAR-100, 9% for a transformer on LM1B",
+        BATCH,
+        runs=None,
+        interval=False,
     ),
 )
 CALIBRATION = {
@@ -42,7 +56,7 @@ CLAIMS = (
         ABSTRACT,
         primary=True,
         case="in the time of a step, against dropout",
-        reported=SAVINGS,
+        reported=TIME,
         **SECONDS,
     ),
     gain(
@@ -53,7 +67,7 @@ CLAIMS = (
         ABSTRACT,
         primary=True,
         case="in activation memory, against dropout",
-        reported=SAVINGS,
+        reported=MEMORY,
         **BYTES,
     ),
     no_loss(
