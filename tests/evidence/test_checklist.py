@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import timed
 import toy
 
 from reviewlib.evidence import history
@@ -61,6 +62,7 @@ def made(of):
         rows=rows,
         best=rows,
         floor=floor.assign(accuracy=0.6 + STEPS.tolist()[0]),
+        timings=None,
     )
 
 
@@ -215,6 +217,38 @@ def test_a_condition_that_inherits_its_settings_has_fewer_trials(rules):
         record = made(of)
         record.trials = record.trials.query("trial < 3 or condition == 'clean'")
         assert rules(of, record)["4. Equal tuning"] == word
+
+
+def test_conditions_may_have_searches_of_other_lengths_but_arms_may_not(rules):
+    of = toy.study(**FIELDS)
+    record = made(of)
+    longer = record.trials.query("condition == 'noise' and trial == 7").assign(trial=8)
+    record.trials = pd.concat([record.trials, longer])
+    assert rules(of, record)["4. Equal tuning"] == "met"
+    said = rules(of, record, "because")["4. Equal tuning"]
+    assert said.startswith("8 to 9 trials for each arm that is judged")
+    record.trials = record.trials.query("arm != 'slow' or trial < 8")
+    assert rules(of, record)["4. Equal tuning"] == "not met"
+
+
+def timed_record(of):
+    """A record without memory of a GPU, whose steps were timed."""
+    record = made(of)
+    record.rows = record.best = record.rows.assign(peak_bytes=np.nan)
+    record.timings = timed.made(timed.study())
+    return record
+
+
+def test_a_timing_measures_the_cost_and_its_claims_have_launches(rules):
+    where = replace(timed.STEP, arms=("sgd", "slow", "again"))
+    of = toy.study(**FIELDS | {"claims": (toy.CLAIM, SHIFTED, timed.FASTER), "timings": (where,)})
+    record = timed_record(of)
+    met = rules(of, record)
+    assert met["5. Cost counted and measured"] == met["8. Intervals"] == "met"
+    assert met["10. An A/A control beside every primary claim"] == "met"
+    assert (
+        "in 8 launches of a process" in rules(of, record, "because")["5. Cost counted and measured"]
+    )
 
 
 def test_every_rule_is_seen_to_be_not_met(rules):

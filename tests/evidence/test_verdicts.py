@@ -667,6 +667,12 @@ def test_the_calibration_counts_a_a_intervals_that_exclude_zero_at_95():
     assert verdicts.calibration([]) == (0, 0, 0)
 
 
+def test_what_cannot_vary_says_nothing_of_the_calibration():
+    (out, *_) = (out for out in said(controlled()).values() if out.claim.name.startswith("a_a"))
+    constant = replace(out, values=out.values * 0)
+    assert verdicts.calibration([out, constant]).total == 1
+
+
 # All claims
 
 

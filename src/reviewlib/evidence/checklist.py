@@ -125,9 +125,10 @@ def _equal_tuning(study: Study, record: Record) -> Rule:
     ]
     trials = tuned.groupby(["arm", "condition", "seed"]).size()
     fewest, most = trials.min(), trials.max()
+    equal = bool((trials.groupby("condition").nunique() == 1).all())
     return (
         "4. Equal tuning",
-        fewest == most and fewest >= FEWEST_TRIALS,
+        equal and fewest >= FEWEST_TRIALS,
         f"{fewest if fewest == most else f'{fewest} to {most}'} trials for each arm that is "
         "judged, in every condition that is searched and on every seed; the result is the "
         f"expected best of {record.preset['tries']}",
@@ -160,7 +161,7 @@ def _after(study: Study, record: Record, store: Store) -> list[Rule]:
         ),
         (
             "8. Intervals",
-            all(out.interval.n == _seeds(preset, out.claim) for out in primary),
+            all(out.interval.n == _pairs(record, preset, out.claim) for out in primary),
             f"Student t, paired; {level} for {len(primary)} primary claims",
         ),
         _computed(study, record, primary),
@@ -176,8 +177,10 @@ def _after(study: Study, record: Record, store: Store) -> list[Rule]:
     ]
 
 
-def _seeds(preset: Preset, claim: Claim) -> int:
-    """Return the number of seeds that a preset has for a claim."""
+def _pairs(record: Record, preset: Preset, claim: Claim) -> int:
+    """Return the number of seeds that a preset has for a claim, or of launches of a timing."""
+    if claim.timed:
+        return record.timings.launches
     return min(preset.at(condition).seeds for condition in conditions_of(claim))
 
 

@@ -45,10 +45,13 @@ def judge_controls(study: Study, record: Record) -> list[Verdict]:
 def calibration(outs: Iterable[Verdict]) -> Calibration:
     """Return how many of the A/A intervals exclude 0 at 95%, and how many should.
 
+    What cannot vary, such as the bytes that a step saves, does not count.
+
     Args:
         outs: the verdicts on the controls of all studies; those on other controls do not count.
     """
     intervals = [stats.t_interval(out.values) for out in outs if is_a_a(out.claim)]
+    intervals = [each for each in intervals if each.sd > 0]
     excluding = sum(not each.lo <= 0 <= each.hi for each in intervals)
     return Calibration(excluding, len(intervals), 0.05 * len(intervals))
 
