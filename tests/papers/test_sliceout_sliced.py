@@ -142,12 +142,54 @@ def test_nothing_of_the_size_of_the_net_is_made_in_a_step():
         assert leaf.untyped_storage().data_ptr() == parameter.untyped_storage().data_ptr()
 
 
-def test_two_passes_in_a_step_are_refused():
+def test_a_second_pass_before_the_step_is_refused():
+    """As with another optimizer, which would train nothing and not say so."""
     chain = perceptron(keep=0.5, leaves=True)
     of = Sliced(chain, torch.optim.SGD, lr=0.1)
-    (chain(X) + chain(X)).square().mean().backward()
+    loss = chain(X).square().mean()
     with pytest.raises(RuntimeError, match="one pass a step"):
+        chain(X)
+    with torch.no_grad():
+        chain(X)  # nothing is to be trained
+    loss.backward()
+    of.step()
+    chain(X)
+    of.zero_grad()  # forgets that pass
+    chain(X)
+
+
+def test_a_frozen_parameter_stays_as_it_is():
+    chain = perceptron(keep=0.5, leaves=True)
+    chain[0].weight.requires_grad_(False)
+    before = chain[0].weight.clone()
+    take(chain, Sliced(chain, torch.optim.SGD, lr=0.1, weight_decay=0.1), steps=3)
+    assert torch.equal(chain[0].weight, before)
+
+
+def test_weights_go_into_the_plain_chain_and_back():
+    chain = perceptron(keep=0.5, leaves=True)
+    plain = nn.Sequential(*copy.deepcopy(chain))
+    take(chain, Sliced(chain, torch.optim.SGD, lr=0.1))
+    plain.load_state_dict(chain.state_dict())
+    assert torch.equal(plain(X), chain.eval()(X))
+    chain.load_state_dict(plain.state_dict())
+    assert torch.equal(plain(X), copy.deepcopy(chain)(X))
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_it_trains_under_bfloat16(leaves):
+    chain = perceptron(keep=0.5, leaves=leaves)
+    base = torch.optim.SGD
+    of = Sliced(chain, base, lr=0.1) if leaves else base(chain.parameters(), lr=0.1)
+    before = [p.detach().clone() for p in chain.parameters()]
+    for _ in range(4):
+        of.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = chain(X).square().mean()
+        loss.backward()
         of.step()
+    assert all(p.dtype == torch.float32 for p in chain.parameters())
+    assert all(not torch.equal(p, old) for p, old in zip(chain.parameters(), before, strict=True))
 
 
 def test_a_pass_without_gradients_leaves_no_slices():

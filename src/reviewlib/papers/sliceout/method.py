@@ -99,9 +99,18 @@ class SliceOut(nn.Sequential):
         return slice(start, start + width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the chain's outputs for x (B, ...); in training, those of a slice of it."""
+        """Return the chain's outputs for x (B, ...); in training, those of a slice of it.
+
+        Raises:
+            RuntimeError: the slices of the last pass still wait for a step of `Sliced`.
+        """
         if not self.training:
             return super().forward(x)
+        if self.parts and torch.is_grad_enabled():
+            raise RuntimeError(
+                "leaves take one pass a step of a Sliced optimizer; zero_grad forgets a pass, and "
+                "leaves=False takes any optimizer and several passes"
+            )
         units, gain = ALL, None  # of x
         for layer in self:
             if isinstance(layer, WEIGHTED):

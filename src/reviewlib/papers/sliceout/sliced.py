@@ -14,7 +14,8 @@ class Sliced(torch.optim.Optimizer):
     """An optimizer of slices: it reads and writes only what a step has used.
 
     Momentum and weight decay act on the slice alone, and step counters count all steps. Parameters
-    that are not sliced are trained as usual.
+    that are not sliced are trained as usual. What looks for gradients in the parameters, to clip or
+    to scale them, does not see those of slices: use `leaves=False` there.
 
     Args:
         model: contains `SliceOut`s with `leaves`.
@@ -43,18 +44,12 @@ class Sliced(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
-        """Take one step and return the closure's loss.
-
-        Raises:
-            RuntimeError: a parameter was sliced twice since the last `zero_grad`.
-        """
+        """Take one step and return the closure's loss."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         parts = [part for chain in self.chains for part in chain.parts if part[2].grad is not None]
-        if len({id(parameter) for parameter, _, _ in parts}) < len(parts):
-            raise RuntimeError("leaves take one pass a step; for more, use leaves=False")
         (group,), state = self.param_groups, self.state
         whole = group["params"]
         group["params"] = [p for p in whole if p.grad is not None] + [leaf for *_, leaf in parts]
