@@ -127,8 +127,8 @@ def _steps(page: Chapter) -> Drawn:
     return Drawn(
         fig,
         data,
-        "The time of a step, as a multiple of the dense net's, which is the gray line. With half of "
-        f"the units, over five nets: {found}. The narrow net of a slice's width is the bound.{beyond}",
+        "The time of a step, as a multiple of the dense net's, the gray line. With half of the "
+        f"units, over five nets: {found}. The narrow net is the bound.{beyond}",
         f"With half of the units, the time of a step is, of the dense net's: {found}. Line charts "
         "over the keep rate for five nets.",
     )
