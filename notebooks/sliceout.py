@@ -88,7 +88,7 @@ assert torch.allclose(net(x), by_hand, atol=1e-6)
 # Where a slice may start decides how even the chances are. If it may start anywhere, a unit at the
 # edge of a layer of 512 lies in one slice out of 257, and its probabilistic gain is 257: one such
 # unit can drown a layer. Fewer starts make the chances more even, down to two slices that do not
-# overlap. Then both gains agree, and only two small nets are trained.
+# overlap. Then both gains agree, and a layer has only two halves to train.
 
 # %% tags=["hide-input"]
 starts = {"anywhere": 1, "multiples of 64": 64, "two slices": 256}
@@ -126,10 +126,13 @@ display(chapter.source(method.SliceOut.part), chapter.source(sliced.Sliced.step)
 # 512 units, on few images and for many epochs: this is where dropout lowered the loss in our
 # pilots. The keep rate is tuned with the learning rate and the weight decay, in as many trials for
 # every arm; of the narrow net, it is the width. *In SliceOut's time* means a number of steps that
-# was fixed by a timing before the final seeds, and that the timings below test again.
+# was fixed by a timing before the final seeds, and that the timings below test again. The narrow
+# net gets the time of a slice of its own width. The dense net gets the time that SliceOut's *whole
+# search* takes, so less than SliceOut's choice if that keeps more units than the average trial.
 #
 # Single steps are timed apart from the training, on one thread, in processes that are started one
-# after another. Within a process the arms take turns, and the shortest of several rounds counts.
+# after another. Within a process the arms take turns, and the shortest of several rounds counts. A
+# step is forward, backward and update; drawing the batch is the same for all, and left out.
 
 # %% tags=["hide-input"]
 page.experiment()
@@ -199,8 +202,7 @@ display(page.contrasts(*loss), figures.parts(page))
 #
 # We ran no combination. Ordinary slices are views of ordinary parameters, so any loss and any
 # optimizer go with them. SAM needs its two gradients at one slice: in this book's training loop
-# both passes of a step draw the same random numbers, and a test checks that they meet the same
-# slice. Leaves take one pass a step and an optimizer that updates each entry by itself. So SAM
+# both passes of a step draw the same random numbers, so they meet the same slice. Leaves take one pass a step and an optimizer that updates each entry by itself. So SAM
 # combines with the form that saves less.
 #
 # ## Verdict
@@ -224,6 +226,11 @@ Markdown(
 # have not timed one. The dense nets here train with torch's fused SGD, which SliceOut's leaves
 # cannot use.
 #
+# A part of the saving against dropout is torch's: on a CPU its dropout draws slowly and keeps a
+# mask of floats, on a GPU one of bytes. And dropout before a ReLU is the same function as after it,
+# and saves one tensor less; we time it where people put it. The comparisons with the dense net and
+# the narrow net have no such part.
+#
 # Accuracy is measured for one net and one size of data. The convolutional and the feed-forward
 # block are timed, not trained to the end. *Equal time* holds on this processor: elsewhere a step
 # may cost another multiple of the narrow net's.
@@ -236,9 +243,9 @@ Markdown(
 # First ask whether a narrower net does. It needs no code, its saving is larger than SliceOut's at
 # the same width, and it lasts: the test, too, runs the narrow net. SliceOut is for those who need
 # the wide net in the end and have little time to train it. Then time one step of your own net
-# before you search anything: with wide layers and half of the units or fewer, take leaves and their
-# optimizer; with small layers or a keep rate near one, nothing is saved. Search the learning rate
-# anew, as one mask for a whole batch narrows the range that works.
+# before you search anything. In wide perceptrons, leaves and their optimizer pay; in the
+# convolutional and the feed-forward block, plain slices are as fast. Search the learning rate anew,
+# as one mask for a whole batch narrows the range that works.
 #
 # ### Differences from the paper
 #
@@ -257,8 +264,9 @@ Markdown(
 # 8. Our reading: in a convolutional block, channels are cut, not patches of the image; BatchNorm
 #    keeps the statistics that it saw in slices.
 # 9. Schedule: 300 steps of 100 images along half a cosine, SGD with momentum.
-# 10. Memory is counted as the bytes that a forward pass saves for its backward pass. Weights,
-#     gradients and momentum are not in it; leaves make the gradients smaller, too.
+# 10. Memory is counted as the bytes that a forward pass saves for its backward pass, with the
+#     normalized images. Weights, gradients and momentum are not in it; leaves make the gradients
+#     smaller, too.
 #
 # ### What would change our mind
 #

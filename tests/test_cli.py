@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+import timed
 import toy
 from typer.testing import CliRunner
 
@@ -330,3 +331,31 @@ def test_a_terminal_without_unicode_gets_signs_that_it_has(encoding):
     said = done.stdout.decode(encoding).strip()
     expected = {"cp1252": "-1.5 \N{EN DASH} ?", "ascii": "-1.5 - ?"}
     assert said == expected.get(encoding, "\N{MINUS SIGN}1.5 \N{EN DASH} \u4e2d")
+
+
+def test_steps_are_timed_printed_and_written(shelf, tmp_path):
+    shelf(timed.study())
+    done = call("time", "toy", "--launches", "5", "--out", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    path = tmp_path / "toy" / "laptop-timings.json"
+    assert done.stdout.splitlines()[-1] == str(path) and path.exists()
+    assert "Half the momentum" in done.stdout and "1.00" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("toy", "--launches", "4"), "--launches"),
+        (("nothing",), "no study is called 'nothing'"),
+        (("toy", "--device", "tpu"), "device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
+    ],
+)
+def test_what_cannot_be_timed_is_one_line(shelf, words, says):
+    shelf(timed.study())
+    done = call("time", *words)
+    assert done.exit_code != 0 and says in done.stderr and "Traceback" not in done.output
+
+
+def test_a_study_without_timings_says_how_to_declare_some(toy_study):
+    done = call("time", "toy")
+    assert done.exit_code == 1 and "declare `timings` in its study.py" in done.stderr

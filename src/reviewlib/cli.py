@@ -30,6 +30,7 @@ from reviewlib.terminal import (
     running,
     say,
     study_table,
+    timing_table,
     verdict_table,
     version_lines,
     watched,
@@ -151,9 +152,13 @@ def time_steps(
     count: Annotated[
         int, typer.Option("--launches", min=5, help="Processes to start, one after another.")
     ] = 10,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write DIR/NAME/PRESET-timings.json, not the package's."),
+    ] = None,
     device: Device = "auto",
 ) -> None:
-    """Time the steps of a paper's arms on this machine, and write the timings.
+    """Time the steps of a paper's arms on this machine, print them and write the timings.
 
     Steps take turns within a process, and the shortest of several rounds counts. Still, let the
     machine do nothing else meanwhile.
@@ -165,20 +170,21 @@ def time_steps(
 
     try:
         study, where, found = papers.find(name), resolve(device), []
+        timings.preset_of(study, where)
         with running(f"{name}, launches", count) as advance:
             for rows in launches(study, where, count):
                 found.append(rows)
                 advance({})
         made = timings.make(study, where, found)
-        path = timings.save(made)
-        wrong = timings.problems(study, timings.load(name, made.preset["name"]))
+        path = timings.save(made, out_dir)
     except KeyboardInterrupt:
         raise fail("stopped; no timings were written", 130) from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
         raise fail(error) from error
+    out.print(timing_table(made.lines(study)))
     typer.echo(path)
-    for reason in wrong:
-        note(reason)
+    if not out_dir and (wrong := timings.problems(study, made)):
+        note(f"the book does not show these: {'; '.join(wrong)}")
 
 
 @app.command()

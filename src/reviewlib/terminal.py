@@ -150,6 +150,18 @@ def verdict_table(rows: list[dict]) -> Table:
     return table
 
 
+def timing_table(lines: list[tuple[str, str, str, str]]) -> Table:
+    """Return a table of what the steps of arms cost, net by net."""
+    table = Table(title="A step: the medians over launches", title_justify="left")
+    for heading, side in (("net", "left"), ("arm", "left"), ("ms", "right"), ("×", "right")):
+        table.add_column(heading, justify=side, overflow="fold")
+    last = ""
+    for net, *cells in lines:
+        table.add_row(*map(Text, ("" if net == last else net, *cells)))
+        last = net
+    return table
+
+
 def version_lines(versions: list[dict]) -> list[str]:
     """Return one line per registered version of a study: its reason, and what it said."""
     lines = []

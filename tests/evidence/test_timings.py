@@ -41,6 +41,22 @@ def test_saving_and_loading_changes_nothing(on_the_shelf):
     assert len(path.read_text().splitlines()) == 8 * 3 + 3  # a diff shows which row changed
 
 
+def test_timings_may_go_elsewhere_than_the_books(on_the_shelf, tmp_path):
+    path = save(made(), tmp_path)
+    assert path == tmp_path / "toy" / "laptop-timings.json" and path.exists()
+    assert load("toy", "laptop") is None
+
+
+def test_a_terminal_gets_the_medians_and_the_multiples_of_the_first_arm():
+    lines = made().lines(OF)
+    assert [line[:2] for line in lines] == [
+        ("a step", "SGD"),
+        ("a step", "Half the momentum"),
+        ("a step", "SGD again"),
+    ]
+    assert lines[0][2:] == ("2", "1.00") and lines[1][3] == "0.50"
+
+
 def test_what_a_page_says_of_the_machine_is_there():
     provenance = made().provenance
     assert provenance["device"].startswith("CPU") and "one thread" in provenance["device"]

@@ -7,10 +7,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from reviewlib.data import Split
 from reviewlib.papers.sam import SAM
 from reviewlib.papers.sliceout import SliceOut
+from reviewlib.papers.sliceout.arms import sliced_sgd
 from reviewlib.papers.sliceout.method import keep_probabilities
 from reviewlib.papers.sliceout.variants import RandomUnits
+from reviewlib.train import Config, Training, cross_entropy, fit_all, sgd
 from reviewlib.train.timing import saved_bytes
 from tests.slices import N, W, at, block, feed_forward, perceptron, same
 
@@ -217,36 +220,101 @@ def test_both_passes_of_sam_go_through_one_slice():
     assert len(seen) == 4 and seen[:2] == seen[2:]
 
 
+def chain(*middle, last=None):
+    return [nn.Linear(6, N), *middle, last or nn.Linear(N, 3)]
+
+
+RELU, NORM = nn.ReLU(), nn.BatchNorm1d(N)
+
+
 @pytest.mark.parametrize(
     ("layers", "options", "message"),
     [
-        ([nn.Linear(6, N), nn.ReLU()], {"keep": 0.5}, "hidden layers"),
-        ([nn.Linear(6, N), nn.ReLU(), nn.Linear(N, 3)], {"keep": 0}, "keep in"),
-        ([nn.Linear(6, N), nn.ReLU(), nn.Linear(N, 3)], {"keep": 1.5}, "keep in"),
-        ([nn.Linear(6, N), nn.PReLU(), nn.Linear(N, 3)], {"keep": 0.5}, "cannot slice"),
-        ([nn.Linear(6, N), nn.ReLU(), nn.Linear(N, 3)], {"keep": 0.5, "align": 5}, "multiple of"),
+        ([nn.Linear(6, N), RELU], {}, "needs hidden layers"),
+        (chain(RELU), {"keep": 0}, "keep in"),
+        (chain(RELU), {"keep": 1.5}, "keep in"),
+        (chain(RELU), {"align": 0}, "align of at least 1"),
+        (chain(RELU), {"align": 5}, "multiple of 5"),
+        (chain(RELU), {"keep": 0.75, "normalization": "partition"}, "multiple of"),
+        (chain(RELU), {"normalization": "flows"}, "normalization must be"),
+        (chain(nn.PReLU()), {}, "PReLU.* cannot be sliced"),
+        (chain(), {}, "must follow the activation"),
+        (chain(NORM), {}, "must follow the activation"),
         (
-            [nn.Linear(6, N), nn.ReLU(), nn.Linear(N, 3)],
-            {"keep": 0.75, "normalization": "partition"},
-            "multiple of",
+            chain(RELU, last=nn.Linear(2 * N, 3)),
+            {},
+            "must follow the activation of its inputs, got 16",
+        ),
+        (chain(RELU, NORM), {}, "must stand before the activation"),
+        (chain(nn.BatchNorm1d(N, affine=False), RELU), {}, "must have parameters"),
+        (chain(nn.BatchNorm1d(N, track_running_stats=False), RELU), {}, "running statistics"),
+        (chain(nn.BatchNorm1d(N, momentum=None), RELU), {}, "a momentum"),
+        ([nn.Conv2d(4, N, 3, groups=2), RELU, nn.Conv2d(N, 3, 3)], {}, "one group"),
+        (
+            [nn.Conv2d(4, N, 3), RELU, nn.Conv2d(N, 4, 3, groups=2)],
+            {},
+            "activation of its inputs, got 16",
         ),
         (
-            [nn.Conv2d(4, N, 3, groups=2), nn.ReLU(), nn.Conv2d(N, 3, 3)],
-            {"keep": 0.5},
-            "cannot slice",
-        ),
-        (
-            [nn.Conv2d(4, N, 3, padding=1, padding_mode="reflect"), nn.ReLU(), nn.Conv2d(N, 3, 3)],
-            {"keep": 0.5},
-            "cannot slice",
-        ),
-        (
-            [nn.Linear(6, N), nn.ReLU(), nn.Linear(N, 3)],
-            {"keep": 0.5, "normalization": "flows"},
-            "normalization must be",
+            [nn.Conv2d(4, N, 3, padding=1, padding_mode="reflect"), RELU, nn.Conv2d(N, 3, 3)],
+            {},
+            "zeros as padding",
         ),
     ],
 )
 def test_a_chain_that_cannot_be_sliced_is_refused(layers, options, message):
     with pytest.raises(ValueError, match=message):
-        SliceOut(*layers, **options)
+        SliceOut(*layers, **{"keep": 0.5} | options)
+
+
+def test_a_block_may_begin_with_its_norm():
+    """As the blocks of a Wide ResNet do; what comes before the first weights is not sliced."""
+    of = SliceOut(
+        nn.BatchNorm2d(2),
+        nn.ReLU(),
+        nn.Conv2d(2, N, 3),
+        nn.BatchNorm2d(N),
+        nn.ReLU(),
+        nn.Conv2d(N, 2, 3),
+        keep=0.5,
+    )
+    of(IMAGES).sum().backward()
+    assert (of[0].running_mean != 0).all() and (of[3].running_mean != 0).sum() == W
+
+
+def test_a_layer_that_is_replaced_is_sliced_too():
+    of = perceptron(keep=0.5)
+    of[0] = nn.Linear(6, N)
+    of(X).sum().backward()
+    assert (of[0].weight.grad.abs().sum(1) > 0).sum() <= W
+
+
+def test_random_units_have_one_gain_under_both_normalizations():
+    passes = []
+    for normalization in ("flow", "probabilistic"):
+        torch.manual_seed(3)
+        of = perceptron(form=RandomUnits, keep=0.5, normalization=normalization)
+        torch.manual_seed(4)
+        passes.append(of(X))
+    assert torch.allclose(*passes, atol=1e-5)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_several_trainings_are_those_of_each_alone(leaves):
+    """A stack must not take a SliceOut for the plain chain of its layers."""
+
+    def trainings():
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randint(256, (40, 1, 2, 3), dtype=torch.uint8, generator=generator)
+        labels = torch.randint(3, (40,), generator=generator)
+        for lr in (0.1, 0.2):
+            torch.manual_seed(1)
+            model = nn.Sequential(nn.Flatten(-3), perceptron(keep=0.5, leaves=leaves))
+            config = Config(steps=5, batch_size=10, lr=lr)
+            optimizer = sliced_sgd if leaves else sgd
+            yield Training(model, Split(images, labels), config, 0, cross_entropy, optimizer)
+
+    together = fit_all(list(trainings()))
+    alone = [fit_all([each])[0] for each in trainings()]
+    for one, other in zip(together, alone, strict=True):
+        assert torch.equal(one.losses, other.losses)

@@ -199,11 +199,40 @@ def test_a_pass_without_gradients_leaves_no_slices():
     assert not chain.parts
 
 
-def test_fused_optimizers_are_refused():
+def test_fused_kernels_are_refused():
     """Torch's fused kernel ignores the strides of a view, and would update other units."""
     chain = perceptron(keep=0.5, leaves=True)
-    with pytest.raises(ValueError, match="fused"):
+    with pytest.raises(ValueError, match="without fused=True"):
         Sliced(chain, torch.optim.SGD, lr=0.1, fused=True)
+    of, fused = Sliced(chain, torch.optim.SGD, lr=0.1), {"lr": 0.1, "fused": True}
+    saved = torch.optim.SGD(chain.parameters(), **fused).state_dict()
+    with pytest.raises(ValueError, match="without fused=True"):
+        of.load_state_dict(saved)
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.LBFGS, torch.optim.Rprop, torch.optim.Adagrad])
+def test_an_optimizer_that_is_not_elementwise_from_zeros_is_refused(optimizer):
+    with pytest.raises(ValueError, match="slices need one of .*SGD.*AdamW"):
+        Sliced(perceptron(keep=0.5, leaves=True), optimizer, lr=0.1)
+
+
+def test_a_second_group_of_parameters_is_refused():
+    of = Sliced(perceptron(keep=0.5, leaves=True), torch.optim.SGD, lr=0.1)
+    with pytest.raises(ValueError, match="one group"):
+        of.add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
+
+
+def test_layers_that_share_a_weight_are_refused():
+    chain = SliceOut(
+        *(nn.Linear(N, N), nn.ReLU(), nn.Linear(N, N), nn.ReLU(), nn.Linear(N, 3)),
+        keep=0.5,
+        leaves=True,
+    )
+    chain[2].weight = chain[0].weight
+    of = Sliced(chain, torch.optim.SGD, lr=0.1)
+    chain(torch.randn(5, N)).sum().backward()
+    with pytest.raises(ValueError, match="two layers share a parameter"):
+        of.step()
 
 
 @pytest.mark.parametrize("copied", ["state_dict", "pickle"])

@@ -14,7 +14,7 @@ from reviewlib.papers.sliceout import SliceOut
 from reviewlib.papers.sliceout.arms import ALIGN, KEEPS, OF_DENSE, OF_NARROW
 from reviewlib.papers.sliceout.scores import PASSES, scores
 from reviewlib.papers.sliceout.sliced import Sliced
-from reviewlib.papers.sliceout.timings import OWN, TIMINGS
+from reviewlib.papers.sliceout.timings import OWN, TIMINGS, TRAINED
 from reviewlib.papers.sliceout.variants import RandomUnits
 from reviewlib.train.timing import activation_bytes
 from reviewlib.trial.fingerprints import TINY
@@ -131,12 +131,13 @@ def test_every_timing_is_of_the_net_that_it_names():
         "mlp_2048": [(nn.Linear, 2048)] * 2,
         "convolution": [(nn.Conv2d, 128)],
         "feed_forward": [(nn.Linear, 1024)],
+        "trained": [(nn.Linear, 512)] * 2,
     }
 
 
 def test_the_chapters_own_net_is_timed_at_the_sizes_of_its_records():
     sizes = STUDY.preset("laptop")
-    for keep, where in OWN.items():
+    for keep, where in (*OWN.items(), *TRAINED.items()):
         assert (where.image_size, where.batch_size) == (sizes.image_size, sizes.batch_size)
         assert (where.fixed["units"], where.fixed["keep"]) == (512, keep)
 
@@ -157,8 +158,8 @@ def test_the_recorded_bytes_are_those_of_todays_code(recorded):
 
 def test_equal_time_lies_within_15_percent_in_the_recorded_timings(recorded):
     seconds = recorded.table.groupby(["condition", "arm"])["step_seconds"].mean()
-    for keep, more in zip(KEEPS, OF_NARROW, strict=True):
-        of = seconds[OWN[keep].name]
+    for keep, where in TRAINED.items():
+        of, more = seconds[where.name], np.interp(keep, KEEPS, OF_NARROW)
         assert 1 / 1.15 <= more * of["narrow"] / of["sliceout"] <= 1.15, keep
 
 

@@ -85,6 +85,13 @@ def test_a_claim_rests_on_timed_steps_or_on_trained_nets_not_on_both():
         study(claims=(mixed,))
 
 
+def test_a_timing_has_nothing_that_only_trained_nets_have():
+    with pytest.raises(ValueError, match="timing step trains no nets: leave out label_noise"):
+        replace(STEP, label_noise=0.4)
+    with pytest.raises(ValueError, match="leave out stack, parent"):
+        replace(STEP, stack=8, parent="clean")
+
+
 def test_a_timing_and_a_condition_must_not_share_a_name():
     with pytest.raises(ValueError, match="condition names must differ"):
         study(timings=(replace(STEP, name="clean"),))

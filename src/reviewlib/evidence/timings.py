@@ -23,7 +23,7 @@ from reviewlib.train import device as devices
 from reviewlib.trial import timings
 from reviewlib.trial.arms import Arm
 from reviewlib.trial.fingerprints import differences, fingerprint, test_digest
-from reviewlib.trial.study import Study
+from reviewlib.trial.study import Preset, Study
 
 PRESETS = {"cpu": "laptop", "cuda": "gpu"}  # where steps are timed, and whose records they join
 COUNT, POSITIVE = Annotated[int, Meta(ge=0)], Annotated[float, Meta(gt=0)]
@@ -68,6 +68,20 @@ class Timings(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         """The rows as a table; no step diverges."""
         return pd.DataFrame(to_builtins(self.rows)).assign(diverged_at=None)
 
+    def lines(self, study: Study) -> list[tuple[str, str, str, str]]:
+        """Return net, arm, milliseconds and the multiple of the net's first arm, step by step."""
+        table, found = self.table, []
+        for where in study.timings:
+            mine = table[table["condition"] == where.name].pivot(
+                index="seed", columns="arm", values="step_seconds"
+            )
+            first, *_ = arms = study.arms_in(where)
+            for arm in arms:
+                ratio = (mine[arm.name] / mine[first.name]).median()
+                ms = 1e3 * mine[arm.name].median()
+                found.append((where.label, arm.label, f"{ms:.3g}", f"{ratio:.2f}"))
+        return found
+
     @property
     def launches(self) -> int:
         """The number of launches."""
@@ -81,9 +95,18 @@ class Timings(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         )
 
 
+def preset_of(study: Study, device: str) -> Preset:
+    """Return the preset whose records the timings on a device join.
+
+    Raises:
+        ValueError: the study has no such preset.
+    """
+    return study.preset(PRESETS[device.split(":")[0]])
+
+
 def make(study: Study, device: str, launches: Iterable[list[timings.Row]]) -> Timings:
     """Return the timings of a study from the rows of its launches; they are not saved yet."""
-    preset = study.preset(PRESETS[device.split(":")[0]])
+    preset = preset_of(study, device)
     rows = [row for found in launches for row in found]
     made = provenance.today()
     made |= {"device": devices.name(device), "processor": devices.processor(device)}
@@ -100,14 +123,15 @@ def make(study: Study, device: str, launches: Iterable[list[timings.Row]]) -> Ti
     return replace(new, digest=new.measured())
 
 
-def path_of(study: str, preset: str) -> Path:
-    """Return the path of the book's timings beside a preset's records."""
-    return papers.folder_of(study) / "records" / f"{preset}-timings.json"
+def path_of(study: str, preset: str, folder: Path | None = None) -> Path:
+    """Return the path of timings beside a preset's records: the book's, or those in a folder."""
+    beside = folder / study if folder else papers.folder_of(study) / "records"
+    return beside / f"{preset}-timings.json"
 
 
-def save(made: Timings) -> Path:
+def save(made: Timings, folder: Path | None = None) -> Path:
     """Write timings atomically, one row a line, and return the path."""
-    path = path_of(made.study, made.preset["name"])
+    path = path_of(made.study, made.preset["name"], folder)
     content = to_builtins(made)
     rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in content.pop("rows"))
     storage.write(path, json.dumps(content)[:-1] + f',\n "rows": [\n  {rows}\n ]}}\n')

@@ -41,12 +41,13 @@ def price(study: Study, record: Record) -> pd.DataFrame:
 
 
 def steps(study: Study, record: Record) -> pd.DataFrame:
-    """Return the time and the activation memory of a step of each timed arm, in the first timing.
+    """Return the time and the activation memory of a step of each arm of the first timing.
 
-    Ratios are geometric means over launches, of the shortest steps, with their 95% intervals.
+    They are multiples of the first arm's: geometric means over launches of the shortest steps, with
+    their 95% intervals.
     """
-    table, base, where = record.timings.table, study.role("baseline"), study.timings[0]
-    rows = []
+    table, where = record.timings.table, study.timings[0]
+    base, rows = study.arms_in(where)[0], []
     for arm in study.arms_in(where):
         mine = table[(table["condition"] == where.name) & (table["arm"] == arm.name)]
         time, memory = (

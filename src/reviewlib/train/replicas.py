@@ -98,7 +98,8 @@ class Stack(nn.Module):
 def stackable(models: Sequence[nn.Module]) -> bool:
     """Return whether the models are nets of one shape, of layers that have a form side by side."""
     return len({_shape(model) for model in models}) == 1 and all(
-        isinstance(module, (*BROADCASTING, *CONTAINERS, nn.Linear, nn.Dropout))
+        isinstance(module, (*CONTAINERS, nn.Linear, nn.Dropout))
+        or type(module) in BROADCASTING  # a subclass may do something else with its layers
         or (isinstance(module, nn.Flatten) and module.start_dim < 0)
         or grouped.stackable(module)
         or _is_parametrization(models[0], name)

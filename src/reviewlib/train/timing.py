@@ -13,7 +13,7 @@ from reviewlib.train.batches import part_of
 from reviewlib.train.recipe import Training
 
 Step = Callable[[], Tensor]
-LEAST_SECONDS = 0.01  # of a measurement; shorter ones are of several steps
+LEAST_SECONDS, LEAST_STEPS = 0.01, 3  # of a measurement
 
 
 def step_of(training: Training) -> Step:
@@ -37,8 +37,12 @@ def seconds(steps: Mapping[str, Step], rounds: int, device: torch.device) -> dic
 
     CPU seconds of this process on a CPU, wall seconds on a GPU.
     """
-    first = {name: _measured(step, 1, device) for name, step in steps.items()}  # a warm-up too
-    counts = {name: math.ceil(LEAST_SECONDS / first[name]) for name in steps}
+    for step in steps.values():  # a first step makes buffers
+        step()
+    counts = {
+        name: max(LEAST_STEPS, math.ceil(LEAST_SECONDS / _measured(step, 1, device)))
+        for name, step in steps.items()
+    }
     best = dict.fromkeys(steps, math.inf)
     for _ in range(rounds):
         for name, step in steps.items():
@@ -47,7 +51,10 @@ def seconds(steps: Mapping[str, Step], rounds: int, device: torch.device) -> dic
 
 
 def activation_bytes(training: Training) -> int:
-    """Return the bytes that a step saves for its backward pass, without parameters and images."""
+    """Return the bytes that a step saves for its backward pass, without parameters and the batch.
+
+    What a model makes of the batch first, such as normalized images, counts.
+    """
     model, (x, y) = training.model.train(), _first_batch(training)
     own = (x, y, *model.parameters(), *model.buffers())
     return saved_bytes(lambda: training.loss(model, x, y), own)
@@ -75,14 +82,16 @@ def saved_bytes(forward: Callable[[], Tensor], own: Iterable[Tensor] = ()) -> in
 
 
 def peak_bytes(step: Step, device: torch.device) -> int | None:
-    """Return the most memory that is allocated on a GPU during a step; None on a CPU."""
+    """Return the memory that a step takes on a GPU beyond what it finds there; None on a CPU."""
     if device.type != "cuda":
         return None
-    step()
+    step()  # a first step makes buffers
+    torch.cuda.synchronize(device)
+    before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
     step()
     torch.cuda.synchronize(device)
-    return torch.cuda.max_memory_allocated(device)
+    return torch.cuda.max_memory_allocated(device) - before
 
 
 def _first_batch(training: Training) -> tuple[Tensor, Tensor]:

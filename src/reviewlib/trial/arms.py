@@ -95,8 +95,12 @@ class Timing(Condition):
     batch_size: int
 
     def __post_init__(self) -> None:
-        """Replace arms by their names."""
+        """Replace arms by their names; raise ValueError for what only trained nets have."""
         object.__setattr__(self, "arms", names_of(self.arms))
+        usual = Condition(self.name, fixed=self.fixed, label=self.label)
+        unused = ("label_noise", "step_multiple", "stack", "ragged", "parent")
+        if odd := [each for each in unused if getattr(self, each) != getattr(usual, each)]:
+            raise ValueError(f"timing {self.name} trains no nets: leave out {', '.join(odd)}")
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from reviewlib.trial.declare import (
 
 ALIGN = 8  # widths and starts of slices, in units
 KEEPS = (0.25, 0.5, 0.75)
-# Steps of SliceOut, as fractions of those of the narrow net at KEEPS, and of the dense net on
-# average over the keep rates that are searched: what takes equally long. Measured before the final
-# seeds; the timings test them again.
+# The time of a step of SliceOut, in steps of the narrow net at KEEPS, and in steps of the dense net
+# on average over the keep rates that are searched. So many times the steps take equally long.
+# Measured before the final seeds; the timings test them again.
 OF_NARROW = (1.55, 1.41, 1.28)
 OF_DENSE = 0.61
 

@@ -33,7 +33,7 @@ from reviewlib.papers.sliceout.arms import (
     sliceout,
     with_dropout,
 )
-from reviewlib.papers.sliceout.timings import LARGER, OWN, TIMINGS
+from reviewlib.papers.sliceout.timings import LARGER, OWN, TRAINED
 from reviewlib.trial.declare import Arm, Timing
 
 # Color, marker and line of each form; the narrow net is the bound.
@@ -83,7 +83,7 @@ def show_steps(page: Chapter) -> None:
 @plt.rc_context(STYLE)
 def _steps(page: Chapter) -> Drawn:
     nets: dict[str, list[Timing]] = {}
-    for where in TIMINGS:
+    for where in (*OWN.values(), *LARGER):
         nets.setdefault(where.name.rpartition("_")[0], []).append(where)
     fig, axes = plt.subplots(3, 2, figsize=(WIDTH, 7.2), layout="constrained", sharex=True)
     table = []
@@ -161,22 +161,28 @@ def contiguity(page: Chapter) -> HTML:
 @needs_evidence
 def equal_time(page: Chapter) -> HTML:
     """Return how long the arms in SliceOut's time take, and whether that is within 15% of it."""
-    table = page.record.timings.table
-    seconds = table.groupby(["condition", "arm"])["step_seconds"].mean()
+    seconds = _seconds(page)
     rows = []
-    for keep, more in zip(KEEPS, OF_NARROW, strict=True):
-        of = seconds[OWN[keep].name]
+    for keep, of in seconds.items():
+        more = float(np.interp(keep, KEEPS, OF_NARROW))
         took = more * of[narrow_1x.name] / of[sliceout.name]
         rows.append(
             {"arm": "Narrow net", "keep rate": f"{keep}", "steps, of SliceOut's": f"{more}"}
         )
         rows[-1] |= _within(took)
     keeps = np.linspace(*_searched(page), 101)
-    sliced = np.interp(keeps, KEEPS, [seconds[OWN[k].name][sliceout.name] for k in KEEPS])
-    dense = np.mean([seconds[OWN[k].name][dense_1x.name] for k in KEEPS])
+    sliced = np.interp(keeps, [*seconds], [of[sliceout.name] for of in seconds.values()])
+    dense = np.mean([of[dense_1x.name] for of in seconds.values()])
     named = {"arm": "Dense", "keep rate": "all searched", "steps, of SliceOut's": f"{OF_DENSE}"}
     rows.append(named | _within(OF_DENSE * dense / sliced.mean()))
     return stamped(pd.DataFrame(rows), page.timing_stamp)
+
+
+def _seconds(page: Chapter) -> dict[float, pd.Series]:
+    """Return the seconds of a step by arm, at each keep rate of the net that is trained."""
+    table = page.record.timings.table
+    mean = table.groupby(["condition", "arm"])["step_seconds"].mean()
+    return {keep: mean[where.name] for keep, where in TRAINED.items()}
 
 
 def _searched(page: Chapter) -> tuple[float, float]:
@@ -221,6 +227,11 @@ def chosen_keeps(page: Chapter) -> Markdown:
         keeps = [each["keep"] for each in page.record.of(arm.name, MAIN.name)["settings"]]
         low, middle, high = np.percentile(keeps, [25, 50, 75])
         texts.append(f"{arm.label} {middle:.2f} ({low:.2f} to {high:.2f})")
+    chosen = [each["keep"] for each in page.record.of(sliceout.name, MAIN.name)["settings"]]
+    ratios = [of[sliceout.name] / of[dense_1x.name] for of in _seconds(page).values()]
+    took = np.interp(chosen, [*TRAINED], ratios).mean()
     return Markdown(
-        f"The keep rate of a seed's best trial, median (and middle half): {'; '.join(texts)}."
+        f"The keep rate of a seed's best trial, median (and middle half): {'; '.join(texts)}. At "
+        f"the rates that SliceOut's searches chose, its training takes {took:.2f} times that of "
+        f"the dense net, on average; the dense net in SliceOut's time had {OF_DENSE} of its steps."
     )

@@ -18,6 +18,7 @@ Our reading:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -72,19 +73,25 @@ class SliceOut(nn.Sequential):
         super().__init__(*layers)
         self.keep, self.align, self.normalization = keep, align, normalization
         self.leaves, self.parts = leaves, []
-        self.hidden = tuple(layer for layer in layers if isinstance(layer, WEIGHTED))[:-1]
-        if odd := [layer for layer in layers if not _sliceable(layer)]:
-            raise ValueError(f"SliceOut cannot slice {odd}; leave them out of the chain")
+        _require_chain(layers)
         if normalization not in NORMALIZATIONS:
             raise ValueError(
                 f"normalization must be one of {NORMALIZATIONS}, got {normalization!r}"
             )
-        if not self.hidden or not 0 < keep <= 1:
-            raise ValueError(f"needs hidden layers and keep in (0, 1], got {self.hidden}, {keep}")
+        if not self.hidden or not 0 < keep <= 1 or align < 1:
+            raise ValueError(
+                f"needs hidden layers, keep in (0, 1] and align of at least 1, got "
+                f"{len(self.hidden)}, {keep} and {align}"
+            )
         for layer in self.hidden:
             units, _, stride = self.grid(layer)
             if units % align or units % stride:
                 raise ValueError(f"{units} units must be a multiple of {align} and of {stride}")
+
+    @property
+    def hidden(self) -> list[nn.Module]:
+        """The layers whose units are sliced."""
+        return [layer for layer in self if isinstance(layer, WEIGHTED)][:-1]
 
     def grid(self, layer: nn.Module) -> tuple[int, int, int]:
         """Return a layer's units n, the units w that a pass keeps, and the stride of starts."""
@@ -111,12 +118,12 @@ class SliceOut(nn.Sequential):
                 "leaves take one pass a step of a Sliced optimizer; zero_grad forgets a pass, and "
                 "leaves=False takes any optimizer and several passes"
             )
-        units, gain = ALL, None  # of x
+        hidden, units, gain = self.hidden, ALL, None  # units and gain are those of x
         for layer in self:
             if isinstance(layer, WEIGHTED):
-                columns, units = units, self.draw(layer) if layer in self.hidden else ALL
+                columns, units = units, self.draw(layer) if layer in hidden else ALL
                 x = self.weighted(layer, x, units, columns)
-                gain = self.gain(layer, units, x) if layer in self.hidden else None
+                gain = self.gain(layer, units, x) if layer in hidden else None
             elif isinstance(layer, NORMS):
                 x = self.normalized(layer, x, units)
             elif gain is None:
@@ -158,13 +165,17 @@ class SliceOut(nn.Sequential):
 
     def gain(self, layer: nn.Module, units: Units, x: Tensor) -> float | Tensor | None:
         """Return the gain c on the units of a layer with outputs x."""
-        n, width, stride = self.grid(layer)
+        n, width, _ = self.grid(layer)
         if self.normalization == "none" or width == n:
             return None
         if self.normalization != "probabilistic":
             return n / width
-        p = keep_probabilities(n, width, stride)[units].to(x)
-        return 1 / (p if x.ndim == 2 or isinstance(layer, nn.Linear) else p.view(-1, 1, 1))
+        p = self.chances(layer)[units].to(x)
+        return 1 / (p if isinstance(layer, nn.Linear) else p.view(-1, 1, 1))
+
+    def chances(self, layer: nn.Module) -> Tensor:
+        """Return the probability that a pass keeps each unit of a layer, (n,)."""
+        return keep_probabilities(*self.grid(layer))
 
 
 @lru_cache
@@ -185,8 +196,23 @@ def outer(units: Units, columns: Units | None = None) -> tuple[Units, ...]:
     return (units[:, None] if both else units), columns
 
 
-def _sliceable(layer: nn.Module) -> bool:
-    """Return whether a layer's parameters can be cut along its units."""
-    if isinstance(layer, nn.Conv2d):
-        return layer.groups == 1 and layer.padding_mode == "zeros"
-    return isinstance(layer, (nn.Linear, *NORMS)) or not any(True for _ in layer.parameters())
+def _require_chain(layers: Sequence[nn.Module]) -> None:
+    """Raise ValueError for a layer that cannot be sliced where it stands."""
+    units = waiting = None  # of the last weighted layer, and whether its activation is to come
+    for layer in layers:
+        where = f"in a SliceOut chain, {layer} "
+        if isinstance(layer, WEIGHTED):
+            if units not in (None, layer.weight.shape[1]) or waiting:
+                raise ValueError(f"{where}must follow the activation of its inputs, got {units}")
+            units, waiting = len(layer.weight), True
+            if isinstance(layer, nn.Conv2d) and (layer.groups > 1 or layer.padding_mode != "zeros"):
+                raise ValueError(f"{where}must have one group and zeros as padding")
+        elif isinstance(layer, NORMS):
+            if waiting is False:
+                raise ValueError(f"{where}must stand before the activation, where no gain is yet")
+            if not (layer.affine and layer.track_running_stats and layer.momentum):
+                raise ValueError(f"{where}must have parameters, running statistics and a momentum")
+        elif any(True for _ in layer.parameters()):
+            raise ValueError(f"{where}cannot be sliced: put it outside")
+        elif waiting:
+            waiting = False

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from reviewlib.papers.sliceout.method import SliceOut
 
+# They update each entry by itself, from a state that starts at zeros.
+ELEMENTWISE = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop)
+
 
 class Sliced(torch.optim.Optimizer):
     """An optimizer of slices: it reads and writes only what a step has used.
@@ -19,8 +22,11 @@ class Sliced(torch.optim.Optimizer):
 
     Args:
         model: contains `SliceOut`s with `leaves`.
-        optimizer: an elementwise optimizer of torch, for example `torch.optim.SGD`.
-        options: its options.
+        optimizer: one of ELEMENTWISE.
+        options: its options, without fused: torch's fused kernels take a view for a whole tensor.
+
+    Raises:
+        ValueError: another optimizer, or options that do not go with slices.
     """
 
     def __init__(
@@ -31,10 +37,17 @@ class Sliced(torch.optim.Optimizer):
         self.chains = [module for module in model.modules() if isinstance(module, SliceOut)]
         self.base = optimizer(model.parameters(), **options)
         self.param_groups, self.state = self.base.param_groups, self.base.state
-        if any(group.get("fused") for group in self.param_groups):
+        if type(self.base) not in ELEMENTWISE:
             raise ValueError(
-                "fused optimizers of torch take a slice for a whole tensor: leave it out"
+                f"slices need one of {[each.__name__ for each in ELEMENTWISE]}, got {optimizer}"
             )
+        self._require_whole_kernels()
+
+    def add_param_group(self, param_group: dict) -> None:
+        """Refuse a second group; torch's own constructor adds the first."""
+        if self.param_groups:
+            raise ValueError("Sliced has one group of parameters, those of its model")
+        super().add_param_group(param_group)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients, and the slices of earlier passes."""
@@ -50,6 +63,8 @@ class Sliced(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         parts = [part for chain in self.chains for part in chain.parts if part[2].grad is not None]
+        if len({id(parameter) for parameter, _, _ in parts}) < len(parts):
+            raise ValueError("two layers share a parameter, so it has two slices: use leaves=False")
         (group,), state = self.param_groups, self.state
         whole = group["params"]
         group["params"] = [p for p in whole if p.grad is not None] + [leaf for *_, leaf in parts]
@@ -75,5 +90,11 @@ class Sliced(torch.optim.Optimizer):
         """Load what `state_dict` returned."""
         self.base.load_state_dict(state_dict)
         self.param_groups, self.state = self.base.param_groups, self.base.state
+        self._require_whole_kernels()
+
+    def _require_whole_kernels(self) -> None:
+        """Raise ValueError for fused kernels, which would write into other units."""
+        if any(group.get("fused") for group in self.param_groups):
+            raise ValueError("slices need an optimizer without fused=True")
 
     __getstate__ = object.__getstate__  # so that copies and pickles keep the base optimizer too

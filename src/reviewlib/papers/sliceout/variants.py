@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from reviewlib.papers.sliceout.method import SliceOut, Units
 
@@ -18,3 +18,8 @@ class RandomUnits(SliceOut):
         """Return the numbers of the kept units, ascending."""
         units, width, _ = self.grid(layer)
         return torch.randperm(units)[:width].sort().values.to(layer.weight.device)
+
+    def chances(self, layer: nn.Module) -> Tensor:
+        """Return the same probability for every unit."""
+        units, width, _ = self.grid(layer)
+        return torch.full((units,), width / units, dtype=torch.double, device=layer.weight.device)
