@@ -243,7 +243,7 @@ RELU, NORM = nn.ReLU(), nn.BatchNorm1d(N)
         (
             chain(RELU, last=nn.Linear(2 * N, 3)),
             {},
-            "must follow the activation of its inputs, got 16",
+            "of its inputs, got 16",
         ),
         (chain(RELU, NORM), {}, "must stand before the activation"),
         (chain(nn.BatchNorm1d(N, affine=False), RELU), {}, "must have parameters"),
@@ -253,7 +253,7 @@ RELU, NORM = nn.ReLU(), nn.BatchNorm1d(N)
         (
             [nn.Conv2d(4, N, 3), RELU, nn.Conv2d(N, 4, 3, groups=2)],
             {},
-            "activation of its inputs, got 16",
+            "of its inputs, got 16",
         ),
         (
             [nn.Conv2d(4, N, 3, padding=1, padding_mode="reflect"), RELU, nn.Conv2d(N, 3, 3)],
