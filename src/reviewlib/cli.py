@@ -30,7 +30,6 @@ from reviewlib.terminal import (
     running,
     say,
     study_table,
-    timing_table,
     verdict_table,
     version_lines,
     watched,
@@ -146,47 +145,6 @@ def run_study(
         raise fail(f"{what}; undo that change or raise results_version, and run it again")
 
 
-@app.command("time")
-def time_steps(
-    name: Name,
-    count: Annotated[
-        int, typer.Option("--launches", min=5, help="Processes to start, one after another.")
-    ] = 10,
-    out_dir: Annotated[
-        Path | None,
-        typer.Option("--out", help="Write DIR/NAME/PRESET-timings.json, not the package's."),
-    ] = None,
-    device: Device = "auto",
-) -> None:
-    """Time the steps of a paper's arms on this machine, print them and write the timings.
-
-    Steps take turns within a process, and the shortest of several rounds counts. Still, let the
-    machine do nothing else meanwhile.
-    """
-    from reviewlib import papers
-    from reviewlib.evidence import timings
-    from reviewlib.train.device import resolve
-    from reviewlib.trial.timings import launches
-
-    try:
-        study, where, found = papers.find(name), resolve(device), []
-        timings.preset_of(study, where)
-        with running(f"{name}, launches", count) as advance:
-            for rows in launches(study, where, count):
-                found.append(rows)
-                advance({})
-        made = timings.make(study, where, found)
-        path = timings.save(made, out_dir)
-    except KeyboardInterrupt:
-        raise fail("stopped; no timings were written", 130) from None
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
-        raise fail(error) from error
-    out.print(timing_table(made.lines(study)))
-    typer.echo(path)
-    if not out_dir and (wrong := timings.problems(study, made)):
-        note(f"the book does not show these: {'; '.join(wrong)}")
-
-
 @app.command()
 def register(
     name: Name,
@@ -261,6 +219,7 @@ def verdicts(
 
 for command in (building.execute, building.build, commands.pair, commands.new, commands.check):
     app.command()(command)
+app.command("time")(commands.time_steps)
 
 
 def _refuse_with_trial_run(
