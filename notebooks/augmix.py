@@ -4,7 +4,7 @@
 # *AugMix: A Simple Data Processing Method to Improve Robustness and Uncertainty*, Hendrycks, Mu,
 # Cubuk, Zoph, Gilmer and Lakshminarayanan, ICLR 2020 {cite}`hendrycks2020`.
 
-# %% tags=["hide-input", "parameters"]
+# %% tags=["parameters", "remove-input"]
 import os
 
 preset = os.environ.get("REVIEWLIB_PRESET", "quick")  # quick, laptop or gpu
@@ -12,7 +12,7 @@ device = "auto"  # auto, cpu or cuda
 seeds = None  # number of final seeds; None for the preset's own
 data = None  # name of a data set; None for the preset's own
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from functools import partial
 
 import pandas as pd

@@ -5,7 +5,7 @@
 # Barak and Sutskever, ICLR 2020 {cite}`nakkiran2020`, and the paper that gave the effect its name,
 # Belkin, Hsu, Ma and Mandal, PNAS 2019 {cite}`belkin2019`.
 
-# %% tags=["hide-input", "parameters"]
+# %% tags=["parameters", "remove-input"]
 import os
 
 preset = os.environ.get("REVIEWLIB_PRESET", "quick")  # quick, laptop or gpu
@@ -13,7 +13,7 @@ device = "auto"  # auto, cpu or cuda
 seeds = None  # number of final seeds; None for the preset's own
 data = None  # name of a data set; None for the preset's own
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 import pandas as pd
 import torch
 from IPython.display import Markdown, display

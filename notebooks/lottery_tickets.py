@@ -4,7 +4,7 @@
 # *The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks*, Frankle and Carbin,
 # ICLR 2019 {cite}`frankle2019`.
 
-# %% tags=["hide-input", "parameters"]
+# %% tags=["parameters", "remove-input"]
 import os
 
 preset = os.environ.get("REVIEWLIB_PRESET", "quick")  # quick, laptop or gpu
@@ -12,7 +12,7 @@ device = "auto"  # auto, cpu or cuda
 seeds = None  # number of final seeds; None for the preset's own
 data = None  # name of a data set; None for the preset's own
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 import pandas as pd
 import torch
 from IPython.display import Markdown, display

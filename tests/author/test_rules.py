@@ -70,7 +70,7 @@ def report(draft, number):
     draft.__dict__["study"] = replace(of, claims=(replace(of.claims[0], reported=(number,)),))
 
 
-FIRST_CELL = '# %% tags=["hide-input", "parameters"]'
+FIRST_CELL = '# %% tags=["parameters", "remove-input"]'
 BREAKS = [
     (files.filled_in, prose("TODO: say more")),
     (files.filled_in, ends(STUDY, "# TODO: more arms\n")),
