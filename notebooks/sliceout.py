@@ -233,8 +233,7 @@ Markdown(
 #
 # After the final seeds had started, we found that torch's plain kernels update slices faster than
 # its `foreach` kernels, to the same bit. The timings have the faster form; the steps in equal time
-# were fixed with the slower one. So the arms *in SliceOut's time* got a little more time than
-# SliceOut takes now; the table above has how much.
+# were fixed with the slower one, and the table above tests them with the faster one.
 #
 # Accuracy is measured for one net and one size of data. The convolutional and the feed-forward
 # block are timed, not trained to the end. *Equal time* holds on this processor: elsewhere a step
