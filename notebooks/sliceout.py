@@ -146,11 +146,11 @@ page.compare("accuracy", "narrow-equal-time", "dense-equal-time", "dense", "narr
 display(page.contrasts("step-time-dense", "step-time-narrow", "memory-dense", "memory-narrow"))
 display(figures.chosen_keeps(page))
 Markdown(
-    f"In this net a step of SliceOut with half of the units is {page.says('step-time')} as fast as "
-    f"one of torch's dropout, and {page.says('step-time-dense')} as fast as one without dropout. "
-    f"Against the narrow net it is {page.says('step-time-narrow')}: below 1, it is slower.\n\n"
-    f"In accuracy, it changes dropout by {page.says('accuracy')}, and a narrow net that trains for "
-    f"as long by {page.says('narrow-equal-time')}."
+    "The time of a step, divided by that of SliceOut's with half of the units: torch's dropout "
+    f"{page.says('step-time')}; the dense net {page.says('step-time-dense')}; a narrow net of half "
+    f"the width {page.says('step-time-narrow')}. Below 1, SliceOut is the slower one.\n\n"
+    f"In accuracy, SliceOut differs from dropout by {page.says('accuracy')}, and from a narrow net "
+    f"that trains for as long by {page.says('narrow-equal-time')}."
 )
 
 # %% [markdown]
@@ -190,8 +190,8 @@ page.compare(*gains, "half-unaligned", "half-coarse", "placebo")
 #
 # A regularizer should lower the loss on test images even where accuracy stays. The second table
 # asks what the later version of the paper calls an implicit ensemble: how good is a single slice,
-# how good are eight together, and does the whole net do as well in one pass? For dropout, a pass
-# has a random mask for every image.
+# how good are eight together, and does the whole net do as well in one pass? If it does, its
+# difference from the eight is near zero. For dropout, a pass has a random mask for every image.
 
 # %% tags=["hide-input"]
 loss = ("dropout-nll", "nll", "nll-dense", "narrow-nll", "half-dropout-nll", "calibration")

@@ -38,6 +38,24 @@ def test_an_arm_that_takes_twice_the_passes_costs_twice_as_much(controlled):
     assert price.loc["SGD", "new hyperparameters"] == "none"
 
 
+def test_a_trial_that_diverged_early_makes_no_arm_cheaper(controlled):
+    runs = controlled.runs
+    mine = (runs["arm"] == "slow") & (runs["condition"] == "clean")
+    early = runs.assign(passes=runs["passes"].where(~mine, 0.4 * runs["passes"]))
+    gone = mine & (runs["seed"] != runs["seed"].max())
+    early["passes"] = early["passes"].where(gone | ~mine, runs["passes"])
+    early["diverged_at"] = [
+        [1, *trials[1:]] if each else trials
+        for each, trials in zip(gone, runs["diverged_at"], strict=True)
+    ]
+    assert costs.passes(OF, replace(controlled, runs=early))["slow"] == 1
+    early["diverged_at"] = [
+        [1, *trials[1:]] if each else trials
+        for each, trials in zip(mine, runs["diverged_at"], strict=True)
+    ]
+    assert costs.passes(OF, replace(controlled, runs=early))["slow"] == 1  # the longest
+
+
 def test_seconds_are_those_of_one_trial(controlled):
     price = costs.price(OF, replace(controlled, runs=controlled.runs.assign(seconds=3.6)))
     assert list(price["seconds per trial"]) == ["1.2", "1.2"]  # of three

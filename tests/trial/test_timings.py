@@ -128,6 +128,11 @@ def test_a_timing_that_no_primary_claim_names_changes_no_test():
     )
 
 
+def test_a_claim_on_steps_is_worded_with_the_label_of_its_timing():
+    (claim,) = study(claims=(replace(FASTER, statement="", primary=False),)).claims
+    assert claim.statement == "Half the momentum against SGD, a step, by step seconds."
+
+
 def test_settings_of_a_timing_are_settings_of_the_study():
     def wide(run):
         yield training(run, lr=run.get("wide", 0.0) or run["lr"])

@@ -93,9 +93,14 @@ def ratio(record: Record, arm: Arm, other: Arm, where: Timing, metric: str) -> s
 def passes(study: Study, record: Record) -> pd.Series:
     """Return each arm's forward-backward passes a trial, as a multiple of the baseline's.
 
-    They are those in the first condition that both run in; NaN if there is none.
+    They are those in the first condition that both run in; NaN if there is none. A trial that
+    diverges stops early, so the median is over runs in which none does, or else the most counts.
     """
-    counted = record.rows.groupby(["condition", "arm"])["passes"].median().unstack("condition")
+    runs = record.runs
+    whole = runs["diverged_at"].map(lambda trials: all(at is None for at in trials))
+    by = [runs["condition"], runs["arm"]]
+    counted = runs["passes"].where(whole).groupby(by).median()
+    counted = counted.fillna(runs["passes"].groupby(by).max()).unstack("condition")
     counted = counted[[c.name for c in study.conditions if c.name in counted]]
     return (counted / counted.loc[study.role("baseline").name]).bfill(axis=1).iloc[:, 0]
 

@@ -107,7 +107,7 @@ def _caption(outs: Sequence[Verdict]) -> str:
     loss = any(out.claim.kind == "no loss" for out in outs)
     of = "paired seeds"
     if any(out.claim.timed for out in outs):
-        of += ", of a step's time and memory over launches of a process"
+        of += ", or over launches of a process where a step is measured"
     far = any(abs(end) > LINEAR for out in outs for end in _in_margins(out))
     return (
         f"Primary claims: {found}. A dot is the mean over {of}; its line is the {levels} "

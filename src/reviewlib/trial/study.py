@@ -227,7 +227,7 @@ class Study:
         terms = sorted(claim.contrast, key=lambda term: -term[0])
         if [weight for weight, *_ in terms] not in ([1, -1], [1, 1, -1, -1]):
             raise ValueError(f"claim {claim.name} needs a statement of what it compares")
-        labels = {each.name: each.label for each in (*self.arms, *self.conditions)}
+        labels = {each.name: each.label for each in (*self.arms, *self.conditions, *self.timings)}
         named = [(labels.get(arm, arm), labels.get(where, where)) for _, arm, where in terms]
         places = list(dict.fromkeys(where for _, where in named))
         names = [arm if len(places) == 1 else f"{arm} ({where})" for arm, where in named]
