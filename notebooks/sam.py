@@ -24,8 +24,8 @@ page.answer()
 
 # %% [markdown]
 # SAM computes two gradients in every step: one to climb to the worst point within a small radius of
-# the weights, and a second one there, for the update. A step costs twice as much. The paper reports
-# lower test error nearly everywhere, and large gains when labels are wrong. Should you pay?
+# the weights, and a second one there, for the update. A step costs twice the passes. The paper
+# reports lower test error nearly everywhere, and large gains when labels are wrong. Should you pay?
 #
 # This page searches the settings of SAM and of its rivals equally, and does so anew on every seed.
 # The default `quick` preset runs in about a minute; the evidence (`laptop`) takes a good hour of
@@ -262,9 +262,9 @@ Markdown(
     f"{page.says('a_a-clean')} with clean labels, by {page.says('a_a-noise')} with wrong ones, and "
     f"by {page.says('a_a-cnn')} with the convolutional net.\n\nLabel smoothing changes SGD by "
     f"{differ('smoothing', 'sgd', 'clean')} with clean labels, and its test loss by "
-    f"{differ('smoothing', 'sgd', 'clean', 'nll')} nats; averaged weights change its accuracy by "
-    f"{differ('average', 'sgd', 'clean')}. SAM costs twice as much as either, and changes the loss "
-    f"of SGD by {differ('sam', 'sgd', 'clean', 'nll')} nats."
+    f"{differ('smoothing', 'sgd', 'clean', 'nll')}; averaged weights change its accuracy by "
+    f"{differ('average', 'sgd', 'clean')}. SAM takes twice the passes, and changes the loss "
+    f"of SGD by {differ('sam', 'sgd', 'clean', 'nll')}."
 )
 
 # %% [markdown]
@@ -280,6 +280,9 @@ Markdown(
 # 0.02 up; the smallest that the paper ends up with is 0.01. This net runs on fewer seeds than the
 # dense one, because a search of it costs about three times as much; each of its seeds has more test
 # images. Label smoothing and averaged weights were not tried with it.
+#
+# Equal cost counts passes. The table of steps above has the time, in which a step of SAM costs a
+# little more than its two passes; counted in seconds, SGD would get more than twice the steps.
 #
 # Our schedule ends at a rate near zero, where an average of the weights changes little. This says
 # nothing about averaging at a constant rate.

@@ -19,6 +19,7 @@ from reviewlib.evidence.record import Record
 from reviewlib.evidence.registration import EVIDENCE
 from reviewlib.evidence.store import BOOK, Store
 from reviewlib.evidence.verdicts import judge, judge_controls
+from reviewlib.trial.claims import TIMED
 from reviewlib.trial.declare import gain, no_loss, standard_controls
 
 # From the file
@@ -30,7 +31,13 @@ def tries_of(file, condition):
 
 
 def scores(file, arm, condition, metric, best):
-    """Return the result of an arm by seed: the expected score of the best of k, or the best's."""
+    """Return the result of an arm by seed: the expected score of the best of k, or the best's.
+
+    Of a timed step, it is what was measured, by launch.
+    """
+    if metric in TIMED:
+        rows = [row for row in file["timed"] if (row["arm"], row["condition"]) == (arm, condition)]
+        return {row["seed"]: row[metric] for row in rows}
     (group,) = (g for g in file["runs"] if (g["arm"], g["condition"]) == (arm, condition))
     found = {}
     for seed, table, of_best in zip(group["seed"], group["scores"], group["best"], strict=True):
@@ -170,7 +177,10 @@ def drawn(best):
 
 def check(study, store, preset):
     """Hold what the package says of a record to what its file says; return the verdicts."""
-    file = json.loads(store.path(study.name, preset).read_text())
+    path = store.path(study.name, preset)
+    file = json.loads(path.read_text())
+    if study.timings:
+        file["timed"] = json.loads(path.with_name(f"{preset}-timings.json").read_text())["rows"]
     record = store.load(study.name, preset)
     primaries, controls = study.primary, judge_controls(study, record)
     tested = [claim for claim in study.claims if claim.kind != "out of scope"]
@@ -202,7 +212,8 @@ def check(study, store, preset):
             expected = interval(lead(file, arm, condition, best), 0.95)
             assert [led.mean, led.lo, led.hi, led.n] == pytest.approx(expected, abs=1e-9)
             learned &= expected[1] > 0 or study.arm(arm).may_fail
-        assert out.health.keys() == {(arm, where) for _, arm, where in claim.contrast}
+        trained = claim.contrast if not claim.timed else ()
+        assert out.health.keys() == {(arm, where) for _, arm, where in trained}
         judged = word(claim, measured, other) if learned else "not judged: the net did not learn"
         assert out.verdict == judged, claim.name
     return [judge(study, record, claim).verdict for claim in primaries]

@@ -11,14 +11,14 @@ from reviewlib.evidence import units
         ((0.01234, "accuracy"), "+1.23 points"),
         ((-0.005, "early_accuracy"), "−0.50 points"),
         ((0.02, "error"), "+2.00 points"),
-        ((-0.1234, "nll"), "−0.123"),
+        ((-0.1234, "nll"), "−0.123 nats"),
         ((0.6931, "nll", "log ratio"), "×2"),
         ((0.6931, "accuracy", "log ratio"), "×2"),
     ],
 )
 def test_numbers_are_written_one_way(of, text):
     assert units.with_unit(*of) == text
-    assert units.effect(*of) == text.removesuffix(" points")
+    assert units.effect(*of) == text.removesuffix(" points").removesuffix(" nats")
 
 
 def test_a_margin_has_no_sign():

@@ -110,8 +110,23 @@ def test_the_keep_rates_are_those_of_the_best_trials(page):
     chosen = [each["keep"] for each in page.record.of("sliceout", "main")["settings"]]
     text = figures.chosen_keeps(page).data
     assert f"SliceOut {np.median(chosen):.2f} (" in text
-    took = float(re.search("takes (.*?) times that of the dense net", text)[1])
-    assert 0.25 < took < 1.1 and f"had {OF_DENSE} of its steps" in text
+    found = [float(each) for each in re.findall(r"(?:SliceOut|time) (0\.\d\d)(?=[;.])", text)]
+    assert len(found) == 3 and found[2] == OF_DENSE
+    assert 0.25 < found[1] < found[0] < 1.1
+
+
+def test_the_page_begins_with_both_sides_of_the_bargain(page, table):
+    text = figures.in_short(page).data
+    half = table[table["condition"] == "trained_50"].groupby("arm")["step_seconds"].mean()
+    assert f"takes {half['sliceout'] / half['dense']:.2f} times the time" in text
+    for claim in ("half-dense", "dense", "dropout"):
+        assert page.says(claim) in text
+
+
+def test_the_losses_are_the_means_of_the_records(page):
+    text = figures.losses(page).data
+    for arm, label in (("sliceout", "SliceOut"), ("dense_at_time", "Dense, in SliceOut's time")):
+        assert f"{label} {page.record.of(arm, 'main')['nll'].mean():.3f}" in text
 
 
 def test_the_chances_are_drawn_with_the_largest_gain():

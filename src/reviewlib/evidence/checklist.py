@@ -143,7 +143,7 @@ def _after(study: Study, record: Record, store: Store) -> list[Rule]:
     counts = seeds.map(len).groupby("condition").min()  # conditions may differ in it
     preset = study.preset(record.preset["name"])
     expected = count_runs(study, preset)
-    diverged = int(rows["diverged_at"].notna().sum())
+    diverged, trials = int(rows["diverged_at"].notna().sum()), record.trials["diverged_at"]
     level = units.percent(stats.simultaneous_level(len(study.primary)))
     primary = [verdicts.judge(study, record, claim) for claim in study.primary]
     combined = [arm.label for arm in study.arms if arm.role == "combination"]
@@ -157,7 +157,8 @@ def _after(study: Study, record: Record, store: Store) -> list[Rule]:
         (
             "7. Every run recorded",
             len(rows) == expected,
-            f"{len(rows)} of {expected} runs, {diverged} of them diverged",
+            f"{len(rows)} of {expected} runs, in {diverged} of which all trials diverged; "
+            f"{int(trials.notna().sum()):,} of {len(trials):,} trials did",
         ),
         (
             "8. Intervals",

@@ -38,6 +38,8 @@ def effect(value: float, metric: str, scale: str = "difference", *, signed: bool
 def with_unit(value: float, metric: str, scale: str = "difference", *, signed: bool = True) -> str:
     """Return an effect with its unit, where it has one."""
     unit = " points" if in_points(metric, scale) else ""
+    if metric.endswith("nll") and scale == "difference":
+        unit = " nats"
     return effect(value, metric, scale, signed=signed) + unit
 
 

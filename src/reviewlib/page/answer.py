@@ -133,10 +133,11 @@ def _price(study: Study, record: Record) -> str:
     if not methods:
         return ""
     arm, base = methods[0], study.role("baseline")
-    passes = f"{costs.passes(study, record)[arm.name]:.2g} times the passes of {base.label}"
+    cost = costs.passes(study, record)[arm.name]
+    passes = [f"{cost:.2g} times the passes of {base.label}"] if cost > 0 else []
     new = [name for name in arm.search if name not in base.search]
     parts = [
-        passes,
+        *passes,
         *costs.of_a_step(study, record, arm),
         f"new to tune: {', '.join(new) or 'nothing'}",
     ]
@@ -158,6 +159,8 @@ def _scope(study: Study, primary: Sequence[Verdict], record: Record) -> str:
         f"{units.percent(interval.level)} intervals; "
         "other data, nets and schedules may differ"
     )
+    if any(out.claim.timed for out in primary):
+        text += f"; steps timed on {record.timings.provenance['device']}"
     claims = "claim of the paper is" if untested == 1 else "claims of the paper are"
     return _sentence(f"{text}; {untested} {claims} not tested here" if untested else text)
 

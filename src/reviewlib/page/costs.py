@@ -29,7 +29,7 @@ def price(study: Study, record: Record) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "arm": arm.label,
-            "forward-backward passes": f"{cost[arm.name]:.2g}×",
+            "forward-backward passes": f"{cost[arm.name]:.2g}×" if cost[arm.name] > 0 else None,
             "seconds per trial": f"{seconds[arm.name]:.2g}"
             + (", one seed a stack" if arm.stochastic else ""),
             "trials per seed": f"{trials[arm.name]:g}",
@@ -94,13 +94,12 @@ def passes(study: Study, record: Record) -> pd.Series:
     """Return each arm's forward-backward passes a trial, as a multiple of the baseline's.
 
     They are those in the first condition that both run in; NaN if there is none. A trial that
-    diverges stops early, so the median is over runs in which none does, or else the most counts.
+    diverges stops early, so the median is over runs in which none does; NaN if there is none.
     """
     runs = record.runs
     whole = runs["diverged_at"].map(lambda trials: all(at is None for at in trials))
     by = [runs["condition"], runs["arm"]]
-    counted = runs["passes"].where(whole).groupby(by).median()
-    counted = counted.fillna(runs["passes"].groupby(by).max()).unstack("condition")
+    counted = runs["passes"].where(whole).groupby(by).median().unstack("condition")
     counted = counted[[c.name for c in study.conditions if c.name in counted]]
     return (counted / counted.loc[study.role("baseline").name]).bfill(axis=1).iloc[:, 0]
 

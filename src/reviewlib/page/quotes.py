@@ -69,9 +69,10 @@ class Quotes:
         out = self._out(name)
         interval, of = out.interval, out.claim.measure
         lo, hi = (units.effect(end, *of) for end in (interval.lo, interval.hi))
+        n = f"{interval.n} launches" if out.claim.timed else f"n = {interval.n}"
         return (
             f"{units.with_unit(interval.mean, *of)} ({units.percent(interval.level)} interval "
-            f"{lo} to {hi}, n = {interval.n}{tables.how(self.study, out.claim)})"
+            f"{lo} to {hi}, {n}{tables.how(self.study, out.claim)})"
         )
 
     @needs_evidence

@@ -169,6 +169,11 @@ def effect_text(out: Verdict) -> str:
     return f"{units.with_unit(out.interval.mean, *of)}, {lo} to {hi}"
 
 
+def _loses(out: Verdict) -> bool:
+    """Return whether a claim of no loss is open although a loss, of whatever size, is there."""
+    return out.claim.kind == "no loss" and out.interval.hi < 0
+
+
 def _short(out: Verdict) -> str:
     """Return a verdict without the reason that follows a colon."""
     return (out.verdict or "no verdict").split(":")[0]
@@ -196,7 +201,11 @@ def _clauses(
     """Return one clause a group; the subject is named in the first clause that has it."""
     texts, named = [], not first
     for key, outs in groups.items():
-        if key[1] == OPEN:
+        if key[1] == OPEN and all(_loses(out) for out in outs) and subject(study):
+            who = "it" if named else subject(study)
+            texts.append(f"{who} loses, and whether enough to matter is open, {cases.listed(outs)}")
+            named = True
+        elif key[1] == OPEN:
             texts.append(f"the verdict is open {cases.listed(outs)}")
         elif key[1] == UNJUDGED:
             texts.append(f"a net did not learn {cases.listed(outs)}")

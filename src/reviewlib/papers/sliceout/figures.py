@@ -24,11 +24,13 @@ from reviewlib.papers.sliceout.arms import (
     OF_DENSE,
     OF_NARROW,
     dense_1x,
+    dense_at_time,
     half_dropout,
     half_flow,
     half_plain,
     half_random,
     narrow_1x,
+    narrow_at_time,
     random_units,
     sliceout,
     with_dropout,
@@ -128,7 +130,8 @@ def _steps(page: Chapter) -> Drawn:
         fig,
         data,
         "The time of a step, as a multiple of the dense net's, the gray line. With half of the "
-        f"units, over five nets: {found}. The narrow net is the bound.{beyond}",
+        f"units, over five nets: {found}. The nearer SliceOut is to the narrow net, the less "
+        f"cutting costs.{beyond}",
         f"With half of the units, the time of a step is, of the dense net's: {found}. Line charts "
         "over the keep rate for five nets.",
     )
@@ -221,17 +224,52 @@ def parts(page: Chapter) -> HTML:
 
 @needs_evidence
 def chosen_keeps(page: Chapter) -> Markdown:
-    """Return a sentence on the keep rates that the searches chose, and on those of their steps."""
+    """Return a sentence on the keep rates that the searches chose."""
     texts = []
     for arm in (sliceout, with_dropout, narrow_1x):
-        keeps = [each["keep"] for each in page.record.of(arm.name, MAIN.name)["settings"]]
-        low, middle, high = np.percentile(keeps, [25, 50, 75])
+        low, middle, high = np.percentile(_chosen(page, arm), [25, 50, 75])
         texts.append(f"{arm.label} {middle:.2f} ({low:.2f} to {high:.2f})")
-    chosen = [each["keep"] for each in page.record.of(sliceout.name, MAIN.name)["settings"]]
-    ratios = [of[sliceout.name] / of[dense_1x.name] for of in _seconds(page).values()]
-    took = np.interp(chosen, [*TRAINED], ratios).mean()
     return Markdown(
         f"The keep rate of a seed's best trial, median (and middle half): {'; '.join(texts)}. At "
-        f"the rates that SliceOut's searches chose, its training takes {took:.2f} times that of "
-        f"the dense net, on average; the dense net in SliceOut's time had {OF_DENSE} of its steps."
+        "the rates that were chosen, training takes, in times of the dense net's: SliceOut "
+        f"{_took(page, sliceout):.2f}; the narrow net in SliceOut's time "
+        f"{_took(page, narrow_at_time):.2f}; the dense net in SliceOut's time {OF_DENSE}."
+    )
+
+
+def _chosen(page: Chapter, arm: Arm) -> list[float]:
+    """Return the keep rate of the best trial of each seed."""
+    return [each["keep"] for each in page.record.of(arm.name, MAIN.name)["settings"]]
+
+
+def _took(page: Chapter, arm: Arm) -> float:
+    """Return the time of an arm's training at the rates that it chose, in dense ones."""
+    step, more = (sliceout, 1) if arm.name == sliceout.name else (narrow_1x, OF_NARROW)
+    ratios = [of[step.name] / of[dense_1x.name] for of in _seconds(page).values()]
+    steps = np.interp([*TRAINED], KEEPS, np.broadcast_to(more, len(KEEPS)))
+    return float(np.interp(_chosen(page, arm), [*TRAINED], steps * ratios).mean())
+
+
+@needs_evidence
+def in_short(page: Chapter) -> Markdown:
+    """Return what a reader gets at half of the units, and at the rates that searches choose."""
+    half = _seconds(page)[0.5]
+    return Markdown(
+        "No one setting has both the time and the accuracy. With half of the units, a step takes "
+        f"{half[sliceout.name] / half[dense_1x.name]:.2f} times the time of the dense net's, and "
+        f"accuracy differs from the dense net's by {page.says('half-dense')}. At the keep rates "
+        f"that searches chose (median {np.median(_chosen(page, sliceout)):.2f}), training takes "
+        f"{_took(page, sliceout):.2f} times as long as the dense net's, and accuracy differs by "
+        f"{page.says('dense')}. Dropout itself changes accuracy by {page.says('dropout')} here."
+    )
+
+
+@needs_evidence
+def losses(page: Chapter) -> Markdown:
+    """Return the test losses of the arms that a regularizer is compared with, as a sentence."""
+    arms = (sliceout, with_dropout, dense_1x, dense_at_time, narrow_at_time)
+    texts = [f"{arm.label} {page.record.of(arm.name, MAIN.name)['nll'].mean():.3f}" for arm in arms]
+    return Markdown(
+        f"Test loss, mean over seeds, in nats: {'; '.join(texts)}. Where a shorter "
+        "training of the dense net has a lower loss, too, that much is no effect of slices."
     )
