@@ -5,6 +5,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+import timed
 import toy
 
 from reviewlib import papers
@@ -56,6 +57,16 @@ def test_the_box_has_the_answer_its_price_its_scope_and_advice(record):
     assert "3 paired seeds, 95% intervals" in found.facts["Scope"]
     assert found.facts["Instead"] == ADVICE
     assert list(found.brief().facts) == ["Price", "Instead"]
+
+
+def test_a_box_on_steps_says_what_one_costs_and_where_it_was_timed(record):
+    study = timed.study(arms=toy.ARMS, timings=(replace(timed.STEP, arms=toy.ARMS),))
+    record = replace(record, timings=timed.made(study))
+    found = answer.answer(study, verdicts.judge_all(study, record), record)
+    assert "0.5 times the time of a step and 0.5 times its activation" in found.facts["Price"]
+    assert "; steps timed on CPU (" in found.facts["Scope"]
+    drawn = forest.forest({"": answer.primaries(verdicts.judge_all(study, record))})
+    assert "over paired seeds, or over launches of a process where a step is measured" in drawn
 
 
 def test_the_price_counts_the_lines_of_the_method(record, shelf):

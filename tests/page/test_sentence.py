@@ -169,3 +169,20 @@ def test_a_case_without_words_is_made_from_the_contrast():
         assert case(study, replace(bare, contrast=contrast)) == text
     assert case(study, replace(bare, metric="top_eigenvalue")).endswith(" by top eigenvalue")
     assert sentence.subject(toy.study()) == toy.SLOW.label and sentence.subject(PHENOMENON) == ""
+
+
+def test_a_loss_of_open_size_is_called_a_loss():
+    below = Interval(-0.0045, -0.0065, -0.0025, level=0.9875, n=20, sd=0.01)
+    gained, lost = verdicts(("gain", "supported"), ("no loss", "inconclusive"))
+    lost = replace(lost, interval=below)
+    assert sentence.sentence(SAM, [gained, lost]) == (
+        f"Only in part: SAM gains enough to matter with clean labels ({EFFECT}); it "
+        "loses, and whether enough to matter is open, with wrong labels (−0.45 points)."
+    )
+    assert sentence.sentence(SAM, [lost]) == (
+        "Not settled: SAM loses, and whether enough to matter is open, with wrong labels "
+        "(−0.45 points, −0.65 to −0.25)."
+    )
+    beside = replace(gained, verdict="inconclusive")  # of a gain, the verdict is open as before
+    assert "the verdict is open with clean labels" in sentence.sentence(SAM, [beside, lost])
+    assert "the verdict is open" in sentence.sentence(PHENOMENON, [lost])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import images
 import pandas as pd
 import pytest
+import timed
 import toy
 
 from reviewlib import data
@@ -34,6 +35,13 @@ def test_it_has_the_pools_the_overlap_the_folds_and_the_search(said):
     assert table["trials × tries"].startswith(said)
     assert table["trials × tries"].endswith("expected best of 2")
     assert table["search"] == "stratified over each range, drawn anew for every seed"
+
+
+def test_timed_steps_are_counted(record):
+    study = timed.study()
+    table = sizes.protocol(study, replace(record, timings=timed.made(study)))
+    how = dict(zip(table["what"], table["how much"], strict=True))["timed steps"]
+    assert how == "1 timings, the shortest of 9 rounds in each of 8 launches of a process"
 
 
 def test_sizes_that_differ_name_their_condition(said):

@@ -11,7 +11,8 @@ The first words depend on the verdicts alone:
 | "real but small" or "small loss", and nothing worse | Not quite |
 | anything else | No |
 
-"Real but small", "small loss", "no meaningful gain" and "contradicted" speak against "supported".
+"Real but small", "small loss", "no meaningful gain" and "contradicted" speak against "supported",
+and so does a loss whose size alone is open.
 Yes, Not quite and No go on with "at this scale", and "so far" where a claim is inconclusive or not
 judged. Only names its cases first where all support is of one kind and every claim is settled; else
 it is "Only in part". Every claim is named once, in the clause of its verdict.
@@ -100,7 +101,7 @@ def sentence(study: Study, outs: Sequence[Verdict]) -> str:
     against = set(words) & set(AGAINST)
     if "supported" not in words:
         head = "Not quite" if against <= set(SMALL) else "No"
-    elif not against:
+    elif not against and not any(map(_loses, outs)):
         head = "Yes"
     else:
         kinds = [clause for clause in groups if clause[1] == "supported"]
@@ -171,6 +172,8 @@ def effect_text(out: Verdict) -> str:
 
 def _loses(out: Verdict) -> bool:
     """Return whether a claim of no loss is open although a loss, of whatever size, is there."""
+    if _short(out) != OPEN:
+        return False
     return out.claim.kind == "no loss" and out.interval.hi < 0
 
 

@@ -41,7 +41,7 @@ def protocol(study: Study, record: Record, *, first: bool = False) -> pd.DataFra
     }
     if record.timings is not None:
         rows["timed steps"] = (
-            f"{len(study.timings)} kinds, the shortest of {ROUNDS} rounds in each of "
+            f"{len(study.timings)} timings, the shortest of {ROUNDS} rounds in each of "
             f"{record.timings.launches} launches of a process"
         )
     rows |= _first_protocol(sizes) if first else _pools_and_search(study, record)
