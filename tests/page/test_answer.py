@@ -52,7 +52,7 @@ def test_the_box_has_the_answer_its_price_its_scope_and_advice(record):
     found = answer.answer(study, verdicts.judge_all(study, record), record)
     assert found.question == "Is it worth it?" and "against SGD" in found.sentence
     assert list(found.facts) == ["Price", "Scope", "Instead"]
-    assert found.facts["Price"] == "1 times the passes of SGD; new to tune: damping."
+    assert found.facts["Price"] == "As many passes as SGD; new to tune: damping."
     assert found.facts["Scope"].startswith("On fashion-mnist-subset at 7 × 7 pixels, 60 training")
     assert "3 paired seeds, 95% intervals" in found.facts["Scope"]
     assert found.facts["Instead"] == ADVICE

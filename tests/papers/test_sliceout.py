@@ -107,7 +107,9 @@ def test_with_all_units_kept_it_is_the_chain_bitwise(normalization, leaves):
 
 
 @pytest.mark.parametrize(
-    ("make", "x"), [(perceptron, X), (block, IMAGES), (feed_forward, X)], ids=lambda each: str(each)
+    ("make", "x"),
+    [(perceptron, X), (block, IMAGES), (feed_forward, X)],
+    ids=["perceptron", "block", "feed_forward"],
 )
 def test_the_whole_chain_is_used_in_evaluation(make, x):
     chain = make(keep=0.5).eval()

@@ -134,7 +134,7 @@ def _price(study: Study, record: Record) -> str:
         return ""
     arm, base = methods[0], study.role("baseline")
     cost = costs.passes(study, record)[arm.name]
-    passes = [f"{cost:.2g} times the passes of {base.label}"] if cost > 0 else []
+    passes = [_passes(cost, base.label)] if cost > 0 else []
     new = [name for name in arm.search if name not in base.search]
     parts = [
         *passes,
@@ -145,6 +145,11 @@ def _price(study: Study, record: Record) -> str:
     if code.exists():
         parts.append(f"{len(code.read_text(encoding='utf8').splitlines())} lines in method.py")
     return _sentence("; ".join(parts))
+
+
+def _passes(cost: float, of: str) -> str:
+    """Return a cost in passes as text."""
+    return f"as many passes as {of}" if cost == 1 else f"{cost:.2g} times the passes of {of}"
 
 
 def _scope(study: Study, primary: Sequence[Verdict], record: Record) -> str:
