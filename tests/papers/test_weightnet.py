@@ -52,8 +52,8 @@ def test_a_batch_is_folded_into_groups_as_a_loop_over_its_samples(M, G, stride, 
 @pytest.mark.parametrize(("M", "G"), [(1, 1), (2, 2), (4, 4), (8, 8)])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_where_each_weight_has_one_input_a_gated_sum_is_exact(M, G, stride):
-    of, x = layer(M, G, stride=stride), images()
-    assert of.cheap
+    of, x = layer(M, G, stride=stride, cheap=True), images()
+    assert of.exact
     general = layer(M, G, stride=stride, cheap=False)
     general.load_state_dict(of.state_dict())
     assert torch.allclose(of(x), general(x), atol=1e-5)
@@ -63,18 +63,17 @@ def test_where_each_weight_has_one_input_a_gated_sum_is_exact(M, G, stride):
         assert torch.allclose(one.grad, other.grad, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("M", [1, 2, 4])
-@pytest.mark.parametrize("cheap", [False, None])
+@pytest.mark.parametrize(("M", "cheap"), [(1, False), (1, True), (2, False), (4, False)])
 def test_a_depthwise_layer_makes_one_kernel_a_channel(M, cheap):
     torch.manual_seed(0)
     of = WeightNetConv2d(C, C, K, padding=1, M=M, G=1, depthwise=True, cheap=cheap)
     x = images()
-    assert of.cheap == (M == 1 and cheap is None)
+    assert of.exact == (M == 1)
     assert of.alpha(x).shape == (5, C, M) and of.kernels(of.alpha(x)).shape == (5, C, 1, K, K)
     assert torch.allclose(of(x), one_by_one(of, x), atol=1e-5)
 
 
-@pytest.mark.parametrize("cheap", [False, None])
+@pytest.mark.parametrize("cheap", [False, True])
 def test_with_one_group_a_filter_it_is_a_gate_on_the_outputs_of_a_static_convolution(cheap):
     of, x = layer(1, 1, cheap=cheap), images()
     static = of.bank.view(OUT, C, K, K)
@@ -90,7 +89,7 @@ def test_with_one_group_in_all_it_mixes_experts_as_condconv_does():
     shares = of.fc1(of.reduce(x.mean((2, 3)))).sigmoid()
     each = torch.stack([F.conv2d(x, kernel, padding=1) for kernel in kernels], 1)
     expected = (shares[:, :, None, None, None] * each).sum(1)
-    assert shares.shape == (5, experts) and not of.cheap
+    assert shares.shape == (5, experts) and not of.exact
     assert torch.allclose(of(x), expected, atol=1e-5)
 
 
@@ -113,8 +112,7 @@ def test_the_generated_kernel_starts_with_the_variance_of_a_static_one(M, G, dep
     assert static.std().item() == pytest.approx(1 / math.sqrt(3 * seen * K * K), rel=0.1)
 
 
-@pytest.mark.parametrize(("M", "G"), [(2, 2), (4, 2)])
-@pytest.mark.parametrize("cheap", [False, None])
+@pytest.mark.parametrize(("M", "G", "cheap"), [(2, 2, False), (2, 2, True), (4, 2, False)])
 def test_the_gradients_are_right(M, G, cheap):
     torch.manual_seed(0)
     of = WeightNetConv2d(4, 2, 3, padding=1, M=M, G=G, least=3, cheap=cheap).double()
@@ -155,14 +153,14 @@ def test_numbers_that_do_not_divide_are_named(options, numbers):
 
 def test_parts_that_cut_a_channel_need_the_general_form():
     of = WeightNetConv2d(2, 4, 4, M=4, G=4)  # 32 weights a filter, in 4 parts of half a channel
-    assert not of.cheap
+    assert not of.exact
     x = images(3, 2)
     kernels = of.kernels(of.alpha(x))
     expected = torch.cat([F.conv2d(x[i : i + 1], kernels[i]) for i in range(3)])
     assert torch.allclose(of(x), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("cheap", [False, None])
+@pytest.mark.parametrize("cheap", [False, True])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_it_runs_in_half_precision(cheap, dtype):
     of, x = layer(cheap=cheap), images()
@@ -173,14 +171,14 @@ def test_it_runs_in_half_precision(cheap, dtype):
     assert torch.allclose(half.float(), of(x), atol=0.05)
 
 
-@pytest.mark.parametrize("cheap", [False, None])
+@pytest.mark.parametrize("cheap", [False, True])
 def test_a_copy_is_the_same_layer(cheap):
     of, x = layer(cheap=cheap), images()
     assert torch.equal(copy.deepcopy(of)(x), of(x))
 
 
 @pytest.mark.slow  # it compiles twice
-@pytest.mark.parametrize("cheap", [False, None])
+@pytest.mark.parametrize("cheap", [False, True])
 def test_it_compiles_whole(cheap):
     of, x = layer(cheap=cheap), images()
     compiled = torch.compile(of, fullgraph=True, backend="aot_eager")
@@ -198,3 +196,21 @@ def test_the_memory_order_is_output_filter_first():
     outside[1, C // 2 :] = False
     assert not kernel[outside].any() and kernel[1, C // 2 :].all()
     assert torch.equal(kernel[1, C // 2 :].flatten(), of.bank[3, 0])
+
+
+@pytest.mark.parametrize(
+    ("channels", "side", "stride", "gated"),
+    [
+        (32, 14, 1, True),
+        (64, 7, 1, True),
+        (16, 28, 1, False),
+        (16, 28, 2, False),
+        (32, 28, 2, True),
+    ],
+)
+def test_large_maps_are_folded_and_small_ones_gated(channels, side, stride, gated):
+    of = WeightNetConv2d(channels, channels, K, stride, padding=1)
+    assert of.exact and of.is_gated(images(1, channels, side)) == gated
+    for cheap in (False, True):
+        told = WeightNetConv2d(channels, channels, K, stride, padding=1, cheap=cheap)
+        assert told.is_gated(images(1, channels, side)) == cheap
