@@ -219,6 +219,19 @@ def test_a_condition_that_inherits_its_settings_has_fewer_trials(rules):
         assert rules(of, record)["4. Equal tuning"] == word
 
 
+def test_diverged_trials_are_counted_where_no_run_diverged(rules):
+    of = toy.study(**FIELDS)
+    record = made(of)
+    gone = (record.trials["trial"] == 0) & (record.trials["arm"] == "slow")
+    record.trials = record.trials.assign(diverged_at=np.where(gone, 3.0, np.nan))
+    said = rules(of, record, "because")["7. Every run recorded"]
+    runs = len(record.rows)
+    assert said == (
+        f"{runs} of {runs} runs, in 0 of which all trials diverged; {gone.sum()} of {8 * runs} "
+        "trials did"
+    )
+
+
 def test_conditions_may_have_searches_of_other_lengths_but_arms_may_not(rules):
     of = toy.study(**FIELDS)
     record = made(of)

@@ -106,13 +106,19 @@ def test_single_passes_and_eight_together_are_those_of_the_records(page):
     assert row["test loss of eight, nats"] == f"{runs['ensemble_nll'].mean():.3f}"
 
 
-def test_the_keep_rates_are_those_of_the_best_trials(page):
+def test_the_keep_rates_are_those_of_the_best_trials(page, table):
     chosen = [each["keep"] for each in page.record.of("sliceout", "main")["settings"]]
     text = figures.chosen_keeps(page).data
     assert f"SliceOut {np.median(chosen):.2f} (" in text
     found = [float(each) for each in re.findall(r"(?:SliceOut|time) (0\.\d\d)(?=[;.])", text)]
     assert len(found) == 3 and found[2] == OF_DENSE
     assert 0.25 < found[1] < found[0] < 1.1
+    seconds = table.groupby(["condition", "arm"])["step_seconds"].mean()
+    rates, names = (*KEEPS, 0.9), ["trained_25", "trained_50", "trained_75", "trained_90"]
+    steps = np.interp(rates, KEEPS, OF_NARROW)
+    ratios = [seconds[name, "narrow"] / seconds[name, "dense"] for name in names] * steps
+    keeps = [each["keep"] for each in page.record.of("narrow_at_time", "main")["settings"]]
+    assert found[1] == pytest.approx(np.interp(keeps, rates, ratios).mean(), abs=0.006)
 
 
 def test_the_page_begins_with_both_sides_of_the_bargain(page, table):
