@@ -139,13 +139,14 @@ def save(made: Timings, folder: Path | None = None) -> Path:
 
 
 def load(study: str, preset: str) -> Timings | None:
-    """Return the book's timings beside a preset's records; None if there are none.
+    """Return the book's timings beside a preset's records, or else those of `laptop`, if any.
 
     Raises:
         RecordError: the file holds no timings, or its numbers do not match its digest.
     """
-    path = path_of(study, preset)
-    if not path.exists():
+    paths = path_of(study, preset), path_of(study, PRESETS["cpu"])
+    path = next((path for path in paths if path.exists()), None)
+    if path is None:
         return None
     again = f"run `reviewlib time {study}` to make it anew"
     try:

@@ -53,6 +53,8 @@ def judge(study: Study, record: Record, claim: Claim) -> Verdict:
     """
     if claim.kind == "out of scope":
         return Verdict(claim, "out of scope")
+    if claim.timed and record.timings is None:
+        raise ValueError(f"steps of {study.name} were not timed: run `reviewlib time {study.name}`")
     level = stats.simultaneous_level(len(study.primary)) if claim.primary else 0.95
     table = results(study, record, claim.contrast)
     values = values_of(claim, table, claim.contrast)
