@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 import timed
 import toy
+from msgspec.structs import replace as changed
 
 from reviewlib.evidence import timings
+from reviewlib.evidence.ledger import entries
 from reviewlib.evidence.make import make
 from reviewlib.evidence.store import Store
 from reviewlib.page.chapter import Chapter
@@ -20,7 +22,9 @@ def page(shelf, own_cache, tmp_path):
     shelf(STUDY)
     store = Store(tmp_path / "records")
     store.save(make(STUDY, toy.TINY, store=store))
-    timings.save(timed.made(STUDY))
+    made = timed.made(STUDY)
+    made = changed(made, provenance=made.provenance | {"commit": "c0ffee123456"})
+    timings.save(made)
     return Chapter(STUDY, QUICK, "cpu", store)
 
 
@@ -41,6 +45,13 @@ def test_a_table_says_where_its_numbers_come_from(page):
     assert "<td>8 launches</td>" in steps and "<td>3</td>" in trained
     both = page.contrasts("better", "faster").data
     assert page.stamp in both and page.timing_stamp in both
+
+
+def test_the_ledger_names_the_commit_of_the_timings(page):
+    rows = {row["claim"]: row for row in entries(STUDY, page.store)}
+    made = page.record.timings.provenance
+    assert (rows["faster"]["commit"], rows["faster"]["device"]) == (made["commit"], made["device"])
+    assert rows["better"]["commit"] == page.record.provenance["commit"]
 
 
 def test_the_closing_has_a_table_of_steps(page, shown):

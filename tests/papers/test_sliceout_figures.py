@@ -14,6 +14,7 @@ from reviewlib.evidence.store import BOOK
 from reviewlib.page.chapter import Chapter
 from reviewlib.papers.sliceout import figures
 from reviewlib.papers.sliceout.arms import KEEPS, OF_DENSE, OF_NARROW
+from reviewlib.papers.sliceout.figures import steps
 from reviewlib.papers.sliceout.method import keep_probabilities
 
 
@@ -45,10 +46,10 @@ def cells(html):
 
 
 def test_the_picture_has_every_form_of_every_net_at_every_keep_rate(page, table):
-    drawn = figures._steps(page)
+    drawn = steps._steps(page)
     plt.close(drawn.fig)
     shown = drawn.table.set_index(["net", "step of"])
-    assert len(shown) == 5 * len(KEEPS) * len(figures.FORMS) and shown.index.is_unique
+    assert len(shown) == 5 * len(KEEPS) * len(steps.FORMS) and shown.index.is_unique
     of = shown.loc[("1,024 units, keep 0.5", "SliceOut")]
     assert of["times dense"] == round(geometric(table, "sliceout", "dense", "mlp_1024_50"), 2)
     assert of["95% low"] <= of["times dense"] <= of["95% high"]
@@ -91,7 +92,7 @@ def test_equal_time_is_checked_at_every_keep_rate_and_on_average(page, table):
     ("took", "word"), [(1.0, "yes"), (1.15, "yes"), (1.16, "no"), (0.86, "no")]
 )
 def test_equal_time_means_within_15_percent_either_way(took, word):
-    assert figures._within(took)["within 15%"] == word
+    assert steps._within(took)["within 15%"] == word
 
 
 def test_single_passes_and_eight_together_are_those_of_the_records(page):
@@ -115,8 +116,8 @@ def test_the_keep_rates_are_those_of_the_best_trials(page, table):
     assert 0.25 < found[1] < found[0] < 1.1
     seconds = table.groupby(["condition", "arm"])["step_seconds"].mean()
     rates, names = (*KEEPS, 0.9), ["trained_25", "trained_50", "trained_75", "trained_90"]
-    steps = np.interp(rates, KEEPS, OF_NARROW)
-    ratios = [seconds[name, "narrow"] / seconds[name, "dense"] for name in names] * steps
+    more = np.interp(rates, KEEPS, OF_NARROW)
+    ratios = [seconds[name, "narrow"] / seconds[name, "dense"] for name in names] * more
     keeps = [each["keep"] for each in page.record.of("narrow_at_time", "main")["settings"]]
     assert found[1] == pytest.approx(np.interp(keeps, rates, ratios).mean(), abs=0.006)
 

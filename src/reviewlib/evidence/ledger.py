@@ -110,6 +110,9 @@ def _status(of: Study, preset: str, store: Store) -> dict[str, Any]:
 
 def _entry(of: Study, out: verdicts.Verdict, record: Record | None) -> dict[str, Any]:
     claim = out.claim
+    made = record.provenance if record else {}
+    if record and claim.timed and record.timings is not None:
+        made = record.timings.provenance
     interval = out.interval or Interval(math.nan, math.nan, math.nan, math.nan, 0, math.nan)
 
     def known(value: float) -> float | None:
@@ -138,8 +141,8 @@ def _entry(of: Study, out: verdicts.Verdict, record: Record | None) -> dict[str,
         "verdict": out.verdict,
         "preset": record.preset["name"] if record else None,
         "results_version": record.results_version if record else None,
-        "device": record.provenance["device"] if record else None,
-        "commit": record.provenance["commit"] if record else None,
+        "device": made.get("device"),
+        "commit": made.get("commit"),
         "registration": _registration(record),
         "stale": record is None,
     }

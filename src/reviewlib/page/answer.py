@@ -164,7 +164,7 @@ def _scope(study: Study, primary: Sequence[Verdict], record: Record) -> str:
         f"{units.percent(interval.level)} intervals; "
         "other data, nets and schedules may differ"
     )
-    if any(out.claim.timed for out in primary):
+    if record.timings is not None:
         text += f"; steps timed on {record.timings.provenance['device']}"
     claims = "claim of the paper is" if untested == 1 else "claims of the paper are"
     return _sentence(f"{text}; {untested} {claims} not tested here" if untested else text)
