@@ -1,3 +1,3 @@
-"""WeightNet (Ma et al., 2020), a convolution with a generated kernel; its trial is to come."""
+"""WeightNet (Ma et al., 2020) on trial."""
 
 from reviewlib.papers.weightnet.method import WeightNetConv2d as WeightNetConv2d
