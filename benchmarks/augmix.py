@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -32,18 +33,23 @@ PIECE, LARGE = 512, 224  # images that are augmented at a time, pixels, so that 
 DRAW = np.random.default_rng(0)
 
 
-def torchvision_augmix() -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return torchvision's AugMix with the paper's operations.
+def imported(name: str) -> ModuleType:
+    """Import torchvision, or what imports it, without its compiled operators.
 
-    It uses no compiled operators, so those of a torchvision for another torch may be missing.
+    Those of a torchvision for another torch may be missing.
     """
     try:
-        v2 = importlib.import_module("torchvision.transforms.v2")
+        return importlib.import_module(name)
     except RuntimeError:
         library = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        v2 = importlib.import_module("torchvision.transforms.v2")
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        return importlib.import_module(name)
+
+
+def torchvision_augmix() -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return torchvision's AugMix with the paper's operations."""
+    v2 = imported("torchvision.transforms.v2")
     return v2.AugMix(severity=3, all_ops=False)
 
 

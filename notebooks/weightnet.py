@@ -1,0 +1,279 @@
+# %% [markdown]
+# # WeightNet: does a kernel that depends on the input pay?
+#
+# *WeightNet: Revisiting the Design Space of Weight Networks*, Ma, Zhang, Huang and Sun, ECCV 2020
+# {cite}`ma2020`.
+
+# %% tags=["parameters", "remove-input"]
+import os
+
+preset = os.environ.get("REVIEWLIB_PRESET", "quick")  # quick, laptop or gpu
+device = "auto"  # auto, cpu or cuda
+seeds = None  # number of final seeds; None for the preset's own
+data = None  # name of a data set; None for the preset's own
+
+# %% tags=["remove-input"]
+import torch
+from IPython.display import Markdown, display
+from torch.nn import functional as F
+
+from reviewlib.page import chapter
+from reviewlib.papers.weightnet import figures, method, nets, variants
+
+page = chapter.open_chapter("weightnet", preset=preset, device=device, seeds=seeds, data=data)
+page.answer()
+display(figures.in_short(page))
+
+# %% [markdown]
+# A convolution has one kernel for all images. WeightNet makes a kernel for each: it averages the
+# input over its pixels, and a small net turns the averages into weights. The paper finds this more
+# accurate at equal operations, in nets for phones.
+#
+# But operations are not seconds, and a net can spend them otherwise. So this page gives the static
+# net three chances: as many operations, as many parameters, and as much time. And it asks whether
+# the *input* matters, by giving every image the kernels of another one. The default `quick` preset
+# runs in half a minute; the evidence (`laptop`) takes an hour on two cores.
+#
+# ## What the paper claims
+#
+# We could read the abstract, the tables of the authors' repository, and their code, not the full
+# text. Each of their numbers is one run, without an interval.
+
+# %% tags=["hide-input"]
+page.claims()
+
+# %% [markdown]
+# ## What others found
+#
+# - **A reproduction** in PyTorch trained ShuffleNetV2 1x with and without WeightNet: its plain net
+#   is better than the paper's, and a third of the gain is gone
+#   ([DequanWang/weightnet.pytorch](https://github.com/DequanWang/weightnet.pytorch)).
+# - **Ports** copy the initialization rule by its formula. PyTorch keeps grouped weights in another
+#   shape, so the formula gives kernels with a standard deviation of one there
+#   ([khy0809/WeightNet](https://github.com/khy0809/WeightNet)). BatchNorm hides it.
+# - **Users of PyTorch** find convolutions with many groups slow on a GPU, and a kernel for every
+#   sample needs a group for every sample
+#   ([pytorch/pytorch issue 70954](https://github.com/pytorch/pytorch/issues/70954)).
+# - **Later work** scales a *single* kernel along four of its dimensions by the input, and reports
+#   that this does as well as a mixture of several kernels {cite}`li2022`.
+# - **Earlier reviews.** One of the reviews that this book grew out of doubts whether attention over
+#   channels means anything for vision in general. The experiment with another image's gates asks
+#   this.
+#
+# ## The idea, by hand
+#
+# Let the input $x$ have $C$ channels and the output $O$. Two linear maps, with no ReLU between, and
+# a sigmoid make $M \cdot O$ activations from the means of the channels,
+#
+# $$\alpha(x) = \sigma(F_1(F_0(\text{mean}(x)))), \qquad \text{vec}(W'(x)) = F_2(\alpha(x)),
+# \qquad y = W'(x) * x,$$
+#
+# and $F_2$ is a linear map in $G \cdot O$ groups, so it has $M / G$ times the weights of a static
+# kernel. One group in all, with $m$ inputs, is a mixture of $m$ kernels: CondConv
+# {cite}`yang2019`. One group and one input for each output is a gate on every output channel:
+# squeeze-and-excite {cite}`hu2018`, but before BatchNorm. The released "1x" has $M = G = 2$, so
+# every group still has **one** input, and nothing is mixed. Its kernel is a *static* one, each half
+# of each filter multiplied by a number between 0 and 1. The cell builds it so, and stops if the
+# library differs.
+
+# %%
+torch.manual_seed(0)
+layer = method.WeightNetConv2d(8, 4, 3, padding=1)
+x = torch.randn(5, 8, 6, 6)
+gates = torch.sigmoid(layer.fc1(layer.reduce(x.mean((2, 3))))).view(5, 4, 2)
+static = layer.bank.view(4, 2, 4, 3, 3)  # filter, half, channel of the half, k, k
+by_hand = []
+for image, gate in zip(x, gates, strict=True):
+    kernel = (gate[:, :, None, None, None] * static).reshape(4, 8, 3, 3)
+    by_hand.append(F.conv2d(image[None], kernel, padding=1))
+assert torch.allclose(layer(x), torch.cat(by_hand), atol=1e-6)
+
+# %% [markdown]
+# ## The idea, as code
+#
+# This is the code that the experiment runs. `reviewlib/papers/weightnet/method.py` needs only
+# torch. A batch becomes one convolution with a group for every sample. Where nothing is mixed,
+# there is an exact form without a kernel for every sample: convolve each half of the input with its
+# part of the static kernel, and add the results, gated. The layer takes the faster of the two.
+
+# %%
+of = method.WeightNetConv2d
+display(*(chapter.source(each) for each in (of.alpha, of.forward, of.kernels, of.folded, of.gated)))
+
+# %% [markdown]
+# The placebo and the learned constant change one line each, and the task that *needs* a kernel that
+# depends on the input is a wrapper around the same net.
+
+# %% tags=["hide-input"]
+display(*(chapter.source(each) for each in (variants.Shuffled, variants.Constant)))
+chapter.source(nets.OneOfTwo.forward)
+
+# %% [markdown]
+# ## The experiment
+#
+# Fashion-MNIST {cite}`xiao2017`, averaged down to 14 × 14 pixels, and a net of three convolutions
+# with BatchNorm. As in the paper, the first convolution and the classifier are static in every arm;
+# the other two are what the arm is. The static nets are wider by as much as takes WeightNet's
+# parameters, or its time of a step, which was measured before the final seeds and is tested again
+# below. Gates halve the kernels at the start, so WeightNet may need another learning rate: every
+# arm has its own search.
+#
+# **A control that must help.** If the gates gain nothing, is the experiment blind to them? In the
+# second task, a net sees two images side by side in its channels, and a mark in a corner says
+# which of them it must name. Few pixels of a feature map can see the mark, but its mean, from which
+# gates are made, carries it to all of them. The distractor is one of 256 training images.
+
+# %% tags=["hide-input"]
+page.experiment()
+
+# %% [markdown]
+# ## Results
+
+# %% tags=["hide-input"]
+page.show_finals()
+page.compare("equal-flops", "equal-parameters", "equal-time", "se", "wider", "longer")
+figures.show_costs(page)
+display(figures.equal_time(page))
+Markdown(
+    "Against the same static net, WeightNet 1x differs by "
+    f"{page.says('equal-flops')}; with as many parameters, by {page.says('equal-parameters')}; in "
+    f"equal time, by {page.says('equal-time')}; against squeeze-and-excite, by {page.says('se')}."
+)
+
+# %% [markdown]
+# ### What a step takes
+#
+# Operations say that WeightNet costs a few percent. The clock says more, and how much depends on
+# the size of the net: gates and means pass over small maps at a cost that a large convolution
+# hides. Layers that mix kernels must write a kernel for every sample, which costs the more the
+# wider the layer is.
+
+# %% tags=["hide-input"]
+display(page.contrasts("step-time", "step-time-equal", "step-time-se", "step-time-large"))
+figures.larger(page)
+
+# %% [markdown]
+# ### Does the input matter?
+#
+# Three tests. In training and in tests, every image gets the gates of another image. The gates are
+# a learned constant. And in the finished net, each gate is held at its mean, which asks what the
+# net makes of them. Then the control that must help.
+
+# %% tags=["hide-input"]
+page.compare("placebo", "constant", "pair", "pair-placebo", "pair-se")
+display(figures.gates(page))
+Markdown(
+    f"Where the input must matter, WeightNet differs from the static net by {page.says('pair')}, "
+    f"and from itself with another image's gates by {page.says('pair-placebo')}. On the plain "
+    f"task, the latter is {page.says('placebo')}."
+)
+
+# %% [markdown]
+# ### How long you search
+#
+# The same contrasts for searches of every length: the expected score of the best of $k$ tries in
+# each arm, by validation. The verdicts are those at 4 tries.
+
+# %% tags=["hide-input"]
+page.show_search("equal-flops", "equal-parameters", "equal-time", "se")
+
+# %% [markdown]
+# ## Ablations
+#
+# CondConv and WeightNet 4x have a search of their own; the others take their settings from the arm
+# that they vary, with three learning rates. The untuned pair shares one low learning rate, as in a
+# comparison that tunes nothing.
+
+# %% tags=["hide-input"]
+page.compare("one-gate", "condconv", "two-times", "four-times", "four-times-wide")
+page.compare("se-static", "se-linear", "condconv-static", "untuned")
+figures.show_rates(page)
+Markdown(
+    "At the shared learning rate that nobody tuned, WeightNet differs from the static net by "
+    f"{page.says('untuned')}; tuned, by {page.says('equal-flops')}."
+)
+
+# %% [markdown]
+# ## In combination
+#
+# We ran no combination. The gates are ordinary parameters, so every loss and optimizer goes with
+# them. Whether a gain adds to that of SAM or AugMix is asked once there is a gain to add.
+#
+# ## Verdict
+
+# %% tags=["hide-input"]
+page.closing()
+Markdown(
+    f"At this scale: **{page.verdict('equal-flops')}** against the same net with static kernels, "
+    f"**{page.verdict('equal-parameters')}** at equal parameters, "
+    f"**{page.verdict('equal-time')}** in equal time, and **{page.verdict('se')}** against "
+    "squeeze-and-excite.\n\n"
+    "The static net, searched again on the same images, differs from itself by "
+    f"{page.says('a_a-main')}."
+)
+
+# %% [markdown]
+# ### Limits
+#
+# One data set of small gray images, one net of 7,000 weights, two generated layers, five epochs.
+# The paper's nets have millions of weights and see a million images a hundred times; what gates do
+# there we cannot say. Their width falls a little to make up for the operations of the gates; here
+# the widths are equal, which favors WeightNet.
+#
+# *Equal time* holds for this processor, on one thread, and for a net this small. In a larger net
+# WeightNet's extra time is a smaller part, so the static net in equal time would be less wide than
+# the one here; the table above has the times. We have not timed a GPU.
+#
+# The control that must help has one distractor and one mark, was chosen among several in pilots for
+# the sake of a gain, and trains three times as long at settings of the plain task. It shows that
+# the layer can use its input and that the experiment would notice. It says nothing on how often
+# real images need this.
+#
+# ### When to use it
+#
+# Try the wider static net first. If its operations are what you may not spend, as on a phone, time
+# a step *on that phone* with and without gates before you train anything. If you add gates, begin
+# with squeeze-and-excite, which every library has. A kernel that depends on the input is for tasks
+# in which a property of the whole image says what to look for.
+#
+# ### Differences from the paper
+#
+# 1. Data and nets: 6,000 images of Fashion-MNIST at 14 × 14 pixels and three convolutions of 3 × 3;
+#    the paper has ImageNet and ShuffleNetV2, whose convolutions are 1 × 1 and depthwise.
+# 2. Schedule: 500 steps of 64 images along half a cosine, SGD with momentum; the paper's falls
+#    linearly over 300,000 steps, with label smoothing and color jitter.
+# 3. Initialization: the generated kernel starts with the variance of PyTorch's static one.
+# 4. Weight decay acts on all parameters, also those of BatchNorm and biases; in the authors' code
+#    on weights only.
+# 5. The width is the same with and without gates; the paper's falls from 116 to 112 channels.
+# 6. Each layer makes its own means; in the authors' code, the layers of a block share the first
+#    linear map.
+# 7. Our reading: squeeze-and-excite stands after BatchNorm, with a ReLU, and its inner width is
+#    that of WeightNet, at least 16.
+# 8. CondConv has the gates of WeightNet, from two linear maps; the original has one.
+#
+# ### What would change our mind
+#
+# A registered run, with a net and data of the paper's kind, in which WeightNet beats a static net
+# that takes as long on the same device. Or a task of real images in which another image's gates
+# lose more than the margin.
+#
+# ### Exercises
+#
+# 1. *A finer gate.* With $M = G = 4$, every quarter of a filter has a gate. Which form does the
+#    layer take at 14 × 14 pixels and 32 channels, and why?
+# 2. *Twice the sigmoid.* A gate of $2\sigma$ starts at one instead of one half. What happens to the
+#    best learning rate?
+# 3. *Softmax.* In CondConv with four experts, replace the sigmoid by a softmax over the experts. Is
+#    it then still a special case of WeightNet?
+#
+# <details><summary>Solutions</summary>
+#
+# 1. Gates pass over 4 · 196 = 784 numbers for an output, and a kernel has 32 · 9 = 288, so it folds
+#    the batch (`layer.is_gated(x)` is false).
+# 2. The kernel moves twice as far for the same change of its bank, and the bank starts half as
+#    large: we expect the best learning rate to fall; we have not run it.
+# 3. No: a softmax makes the gates of one sample depend on each other, and WeightNet's sigmoid acts
+#    on each activation by itself. The grouped map is the same.
+#
+# </details>
