@@ -168,7 +168,14 @@ def test_a_parameter_that_only_its_own_cell_reads_is_named(draft):
 
 def test_a_test_file_without_a_test_is_named(draft):
     (draft.root / TEST).write_text("def tests_nothing():\n    pass\n")
-    assert rules.problems(files.tests_are_there, draft) == [f"{TEST}: has no test"]
+    problems = rules.problems(files.tests_are_there, draft)
+    assert problems[0] == f"{TEST}: has no test" and "in_use(change)" in problems[1]
+
+
+def test_a_test_file_that_does_not_say_how_the_method_is_used_is_named(draft):
+    edit(draft, TEST, "def in_use", "def unused")
+    (problem,) = rules.problems(files.tests_are_there, draft)
+    assert problem.startswith(f"{TEST}: has no in_use(change)")
 
 
 def test_what_the_study_imports_needs_no_notebook_tools_and_what_it_does_not_may(draft):

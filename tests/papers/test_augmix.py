@@ -359,3 +359,12 @@ def test_views_of_a_model_are_the_clean_one_and_two_others():
     clean, one, other = views(lambda x: x.flatten(-3), GRAY[:5] / 255, seeded())
     assert torch.equal(clean, (GRAY[:5] / 255).flatten(-3))
     assert one.shape == other.shape == clean.shape
+
+
+def in_use(change):
+    """The loss of AugMix, with a convolutional net (see test_methods)."""
+    conv = [nn.Conv2d(1, 8, 3, stride=2), nn.ReLU()]
+    model = nn.Sequential(*conv, nn.Flatten(), nn.Linear(72, 10))
+    change(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    return model, optimizer, AugMixLoss(weight=1.0)

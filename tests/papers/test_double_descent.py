@@ -256,3 +256,13 @@ def test_positions_are_those_of_the_registered_pilot(of, position, extreme):
         for size, value in (pair.split("=") for pair in line.rpartition(": ")[2].split(", "))
     }
     assert extreme(accuracy, key=accuracy.get) == position
+
+
+def in_use(change):
+    """Random features that were fitted; they take no steps (see test_methods)."""
+    g = torch.Generator().manual_seed(0)
+    features = RandomFeatures(64, 20, g)
+    features.fit(torch.rand(50, 64, generator=g), torch.randint(10, (50,), generator=g), 10)
+    model = torch.nn.Sequential(torch.nn.Flatten(), features)
+    change(model)
+    return model, None, lambda net, x, y: F.cross_entropy(net(x), y)

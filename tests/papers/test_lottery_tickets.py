@@ -423,3 +423,12 @@ def test_fine_tuning_continues_at_a_small_rate_and_rewinds_nothing():
 def test_a_ticket_rewound_late_trains_for_as_long_as_the_dense_net_in_all():
     (trainings,) = procedures("rewound_late", steps=100)
     assert [training.config.steps for training in trainings] == [3, *[97] * 4]
+
+
+def in_use(change):
+    """A pruned net, with half of its weights (see test_methods)."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
+    method.find_ticket(model, lambda net: None, density=0.5, count=1)
+    change(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    return model, optimizer, lambda net, x, y: F.cross_entropy(net(x), y)

@@ -570,3 +570,12 @@ def test_sam_survives_copying_and_pickling():
         twin.step(closure)
         assert twin.base_optimizer.param_groups is twin.param_groups
         assert not torch.equal(v, w)
+
+
+def in_use(change):
+    """SAM around SGD, with a net that has BatchNorm (see test_methods)."""
+    hidden = [nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU()]
+    model = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(16, 10))
+    change(model)
+    optimizer = SAM(model.parameters(), SGD, rho=0.02, model=model, lr=0.1, momentum=0.9)
+    return model, optimizer, lambda net, x, y: F.cross_entropy(net(x), y)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from reviewlib.data import Split
 from reviewlib.papers.sam import SAM
-from reviewlib.papers.sliceout import SliceOut
+from reviewlib.papers.sliceout import Sliced, SliceOut
 from reviewlib.papers.sliceout.arms import sliced_sgd
 from reviewlib.papers.sliceout.method import keep_probabilities
 from reviewlib.papers.sliceout.variants import RandomUnits
@@ -320,3 +320,12 @@ def test_several_trainings_are_those_of_each_alone(leaves):
     alone = [fit_all([each])[0] for each in trainings()]
     for one, other in zip(together, alone, strict=True):
         assert torch.equal(one.losses, other.losses)
+
+
+def in_use(change):
+    """SliceOut with leaves, and their optimizer (see test_methods)."""
+    layers = nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)
+    model = nn.Sequential(nn.Flatten(), SliceOut(*layers, keep=0.75, align=8, leaves=True))
+    change(model)
+    optimizer = Sliced(model, torch.optim.SGD, lr=0.1, momentum=0.9)
+    return model, optimizer, lambda net, x, y: F.cross_entropy(net(x), y)

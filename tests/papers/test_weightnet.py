@@ -214,3 +214,12 @@ def test_large_maps_are_folded_and_small_ones_gated(channels, side, stride, gate
     for cheap in (False, True):
         told = WeightNetConv2d(channels, channels, K, stride, padding=1, cheap=cheap)
         assert told.is_gated(images(1, channels, side)) == cheap
+
+
+def in_use(change):
+    """A net with two generated convolutions, one of them mixed (see test_methods)."""
+    convs = WeightNetConv2d(1, 8, K, stride=2, M=1, G=1), WeightNetConv2d(8, 8, K, M=4, G=2)
+    model = nn.Sequential(convs[0], nn.ReLU(), convs[1], nn.ReLU(), nn.Flatten(), nn.Linear(8, 10))
+    change(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    return model, optimizer, lambda net, x, y: F.cross_entropy(net(x), y)

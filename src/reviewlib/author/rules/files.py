@@ -84,10 +84,15 @@ def pair_in_step(draft: Draft) -> list[str]:
 
 
 def tests_are_there(draft: Draft) -> list[str]:
-    """The test file has tests."""
+    """The test file has tests, and says how the method is used in another's training."""
     file = f"tests/papers/test_{draft.name}.py"
     names = [node.name for node in ast.walk(draft.tree(file)) if isinstance(node, ast.FunctionDef)]
-    return [] if any(name.startswith("test_") for name in names) else [f"{file}: has no test"]
+    missing = [] if any(name.startswith("test_") for name in names) else [f"{file}: has no test"]
+    if "in_use" not in names:
+        missing.append(
+            f"{file}: has no in_use(change), which tests/papers/test_methods.py describes"
+        )
+    return missing
 
 
 def lint(draft: Draft) -> list[str]:
