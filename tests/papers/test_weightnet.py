@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from reviewlib.papers.weightnet import WeightNetConv2d
+from reviewlib.papers.weightnet.method import means
 
 C, OUT, K = 8, 6, 3
 GENERAL = [(2, 2), (4, 2), (8, 2), (1, 1), (4, 1), (4, 4), (2, 1)]
@@ -214,6 +215,14 @@ def test_large_maps_are_folded_and_small_ones_gated(channels, side, stride, gate
     for cheap in (False, True):
         told = WeightNetConv2d(channels, channels, K, stride, padding=1, cheap=cheap)
         assert told.is_gated(images(1, channels, side)) == cheap
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_the_means_of_large_maps_are_right_in_every_precision(dtype):
+    x = (3 + torch.rand(2, 3, 300, 300)).to(dtype)  # the sum of a map is beyond float16
+    of = means(x)
+    assert of.dtype == dtype
+    assert torch.allclose(of.double(), x.double().mean((-2, -1)), rtol=1e-2)
 
 
 def in_use(change):

@@ -115,7 +115,7 @@ class WeightNetConv2d(nn.Module):
 
     def alpha(self, x: Tensor) -> Tensor:
         """Return the activations of x (B, C, H, W), (B, groups, inputs of a group)."""
-        return self.fc1(self.reduce(x.mean((-2, -1)))).sigmoid().unflatten(-1, self.bank.shape[:2])
+        return self.fc1(self.reduce(means(x))).sigmoid().unflatten(-1, self.bank.shape[:2])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return y (B, O, H', W') for x (B, C, H, W)."""
@@ -162,3 +162,10 @@ class WeightNetConv2d(nn.Module):
             )
             y = torch.addcmul(y, of_part, gate)
         return y
+
+
+def means(x: Tensor) -> Tensor:
+    """Return the means of the channels of x (B, C, H, W), (B, C)."""
+    # unlike that of a mean, the gradient of a sum needs no tensor of the size of x
+    total = x.sum((-2, -1), dtype=torch.promote_types(x.dtype, torch.float32))
+    return (total / math.prod(x.shape[-2:])).to(x.dtype)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from reviewlib.data import Split
-from reviewlib.papers.weightnet.method import WeightNetConv2d
+from reviewlib.papers.weightnet.method import WeightNetConv2d, means
 from reviewlib.trial.declare import models
 
 Conv = Callable[..., nn.Module]  # (inputs, outputs, kernel size, stride, padding) -> a layer
@@ -48,7 +48,7 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x (B, C, H, W) with each channel scaled."""
-        return x * self.gate(x.mean((-2, -1)))[..., None, None]
+        return x * self.gate(means(x))[..., None, None]
 
 
 def chain(
