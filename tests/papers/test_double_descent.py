@@ -20,6 +20,7 @@ from reviewlib.papers.double_descent.method import (
 )
 from reviewlib.papers.double_descent.study import inspect
 from reviewlib.papers.lottery_tickets import method as lottery
+from reviewlib.train import cross_entropy
 from reviewlib.train import stacks as stacks_of_trainings
 from reviewlib.train.ragged import Ragged
 from reviewlib.trial.fingerprints import TINY
@@ -265,4 +266,4 @@ def in_use(change):
     features.fit(torch.rand(50, 64, generator=g), torch.randint(10, (50,), generator=g), 10)
     model = torch.nn.Sequential(torch.nn.Flatten(), features)
     change(model)
-    return model, None, lambda net, x, y: F.cross_entropy(net(x), y)
+    return model, None, cross_entropy

@@ -13,6 +13,7 @@ from reviewlib import data, papers
 from reviewlib.papers.lottery_tickets import method, variants
 from reviewlib.papers.lottery_tickets.arms import MAIN
 from reviewlib.papers.lottery_tickets.procedures import densities, equal_width
+from reviewlib.train import cross_entropy
 from reviewlib.trial.fingerprints import TINY
 from reviewlib.trial.procedures import complete
 from reviewlib.trial.runs import Run, draw
@@ -431,4 +432,4 @@ def in_use(change):
     method.find_ticket(model, lambda net: None, density=0.5, count=1)
     change(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    return model, optimizer, lambda net, x, y: F.cross_entropy(net(x), y)
+    return model, optimizer, cross_entropy

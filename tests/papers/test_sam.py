@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from reviewlib.papers.sam import SAM, MSharpSAM
 from reviewlib.papers.sam.method import restored
 from reviewlib.papers.sam.placebo import RandomDirection
+from reviewlib.train import cross_entropy
 
 SGD = torch.optim.SGD
 OPTIONS = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}
@@ -578,4 +579,4 @@ def in_use(change):
     model = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(16, 10))
     change(model)
     optimizer = SAM(model.parameters(), SGD, rho=0.02, model=model, lr=0.1, momentum=0.9)
-    return model, optimizer, lambda net, x, y: F.cross_entropy(net(x), y)
+    return model, optimizer, cross_entropy

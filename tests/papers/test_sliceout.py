@@ -328,4 +328,4 @@ def in_use(change):
     model = nn.Sequential(nn.Flatten(), SliceOut(*layers, keep=0.75, align=8, leaves=True))
     change(model)
     optimizer = Sliced(model, torch.optim.SGD, lr=0.1, momentum=0.9)
-    return model, optimizer, lambda net, x, y: F.cross_entropy(net(x), y)
+    return model, optimizer, cross_entropy
