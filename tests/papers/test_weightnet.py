@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from reviewlib.papers.weightnet import WeightNetConv2d
 from reviewlib.papers.weightnet.method import means
+from reviewlib.train import cross_entropy
 
 C, OUT, K = 8, 6, 3
 GENERAL = [(2, 2), (4, 2), (8, 2), (1, 1), (4, 1), (4, 4), (2, 1)]
@@ -139,8 +140,8 @@ def test_layers_of_a_block_may_share_their_reduction():
     ("options", "numbers"),
     [
         ({"inputs": 1, "G": 2}, "54 weights must be multiples of the 12 groups; got C = 1, O = 6"),
-        ({"M": 3, "G": 2}, "M \\* O = 18 .* 12 groups"),
-        ({"M": Fraction(1, 4), "G": 1}, "M \\* O = 3/2"),
+        ({"M": 3, "G": 2}, "alpha's 18 numbers .* 12 groups"),
+        ({"M": Fraction(1, 4), "G": 1}, "alpha's 3/2 numbers"),
         ({"M": 5, "G": 5}, "432 weights must be multiples of the 30 groups"),
         ({"depthwise": True}, "as many outputs as inputs, got 8, 6"),
         ({"M": 4, "G": 2, "cheap": True}, "G = 2 parts of the 8 channels .* got M = 4"),
@@ -225,10 +226,26 @@ def test_the_means_of_large_maps_are_right_in_every_precision(dtype):
     assert torch.allclose(of.double(), x.double().mean((-2, -1)), rtol=1e-2)
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"M": 0}, "M and G must be positive, got M = 0, G = 2"),
+        ({"G": 0}, "M and G must be positive, got M = 2, G = 0"),
+        ({"M": -2, "G": -2}, "M and G must be positive, got M = -2, G = -2"),
+        ({"reduce": nn.Linear(4, 16)}, "reduce must take C = 8 numbers, got 4"),
+    ],
+)
+def test_what_makes_no_layer_is_named(options, told):
+    with pytest.raises(ValueError, match=told):
+        layer(**options)
+
+
 def in_use(change):
-    """A net with two generated convolutions, one of them mixed (see test_methods)."""
-    convs = WeightNetConv2d(1, 8, K, stride=2, M=1, G=1), WeightNetConv2d(8, 8, K, M=4, G=2)
-    model = nn.Sequential(convs[0], nn.ReLU(), convs[1], nn.ReLU(), nn.Flatten(), nn.Linear(8, 10))
+    """A net of two generated convolutions, one that mixes and one gated (see test_methods)."""
+    mixed = WeightNetConv2d(1, 8, K, stride=2, padding=1, M=4, G=1)
+    gated = WeightNetConv2d(8, 8, K, stride=2, padding=1)
+    assert gated.is_gated(images(1, 8, 4)) and not mixed.exact
+    model = nn.Sequential(mixed, nn.ReLU(), gated, nn.ReLU(), nn.Flatten(), nn.Linear(32, 10))
     change(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    return model, optimizer, lambda net, x, y: F.cross_entropy(net(x), y)
+    return model, optimizer, cross_entropy

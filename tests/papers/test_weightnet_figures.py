@@ -48,6 +48,10 @@ def lead(page, arm, other, where="main"):
     return 100 * (mine - theirs)
 
 
+def points(value):
+    return f"{value:+.2f}".replace("-", "−")
+
+
 def cells(html):
     """A table of HTML, as a frame of texts."""
     head = re.findall("<th>(.*?)</th>", html)
@@ -67,9 +71,9 @@ def test_the_picture_has_every_family_at_its_error_and_its_time(drawn, page, tab
     assert len(shown) == 9 and shown.index.is_unique
     for label, arm in (("WeightNet 1x", "weightnet"), ("CondConv, 4 experts", "condconv")):
         row, error = shown.loc[label], -lead(page, arm, "static")
-        assert row["error, points"] == f"{error.mean():+.2f}"
+        assert row["error, points"] == points(error.mean())
         half = stats.t.ppf(0.975, len(error) - 1) * stats.sem(error)
-        assert row["95%"] == f"{error.mean() - half:+.2f} to {error.mean() + half:+.2f}"
+        assert row["95%"] == f"{points(error.mean() - half)} to {points(error.mean() + half)}"
         assert row["time"] == f"{times(table, arm):.2f}×"
     static = shown.loc["Static"]
     assert (static["error, points"], static["parameters"], static["time"]) == (
@@ -91,15 +95,15 @@ def test_parameters_and_operations_are_counted_by_hand(drawn):
     assert se == f"{(done + squeezed) / done:.2f}×"
 
 
-def test_the_caption_and_the_alt_text_lead_with_error_and_time(drawn, page, table):
+def test_the_caption_and_the_alt_text_say_error_and_time(drawn, page, table):
     error, wide = (-lead(page, arm, "static").mean() for arm in ("weightnet", "static_time"))
-    said = f"by {error:+.2f} points of error for {times(table, 'weightnet'):.2f} times its time"
-    other = f"by {wide:+.2f} for {times(table, 'static_time'):.2f} times"
+    said = f"by {points(error)} points of error for {times(table, 'weightnet'):.2f} times its time"
+    other = f"by {points(wide)} for {times(table, 'static_time'):.2f} times"
     for text in (drawn.caption, drawn.alt):
         assert said in text and other in text
 
 
-def test_equal_time_is_within_a_seventh_and_says_so(page, table):
+def test_equal_time_is_within_its_bound_and_says_so(page, table):
     shown = cells(figures.equal_time(page).data)
     wide, longer = shown.to_dict("records")
     took = times(table, "static_time", "weightnet")
@@ -130,7 +134,7 @@ def test_what_gates_are_worth_is_a_difference_within_a_net(page):
     (mine,) = shown[
         (shown["arm"] == "WeightNet 1x") & (shown["task"] == "one of two images")
     ].to_dict("records")
-    assert mine["lost, points (95%)"].startswith(f"{lost.mean():+.2f} (")
+    assert lost.mean() > 0 and mine["lost, points (95%)"].startswith(f"{points(lost.mean())} (")
     assert mine["sd of a gate over images"] == f"{rows['gate_sd'].mean():.3f}"
 
 

@@ -182,8 +182,9 @@ def test_a_net_sees_the_image_beside_another_and_a_mark_that_says_which_is_which
 
 def test_an_image_has_the_same_pair_in_every_batch(two):
     wrapper, x = two
-    for batch in (x[:7], x[3:4], x.flip(0)[-7:].flip(0)):
-        assert torch.equal(wrapper(batch)[0], wrapper(x)[3 * (len(batch) == 1)])
+    order = torch.randperm(len(x))
+    assert torch.equal(wrapper(x[order]), wrapper(x)[order])
+    assert torch.equal(wrapper(x[3:4]), wrapper(x)[3:4])
 
 
 def test_the_pair_has_nothing_to_do_with_the_class():

@@ -29,7 +29,7 @@ WIDTHS = (8, 16, 32)
 OF_PARAMETERS, OF_TIME = (9, 18, 38), (12, 24, 48)
 MORE_STEPS = 1.5  # of a static net, in WeightNet's time
 
-MAIN = Condition("main", "the net as it is", stack=8)
+MAIN = Condition("main", "one image", stack=8)
 # A task in which a kernel must depend on the input.
 PAIR = Condition(
     "pair", "one of two images", fixed={"images": 2}, step_multiple=3, stack=8, parent=MAIN.name
@@ -112,7 +112,7 @@ condconv = ablation(
 weightnet_4x = ablation(
     "weightnet_4x",
     "WeightNet 4x",
-    note="four times the kernels' parameters at hardly more operations: M = 8, G = 2",
+    note="four times the kernels' parameters at a few more operations: M = 8, G = 2",
     train=generated(M=8, G=2),
 )
 weightnet_2x = at(
@@ -133,7 +133,7 @@ one_gate = at(
     "one_gate",
     "WeightNet, M = G = 1",
     parent=weightnet.name,
-    note="one gate for every output, which the paper calls squeeze-and-excite",
+    note="one gate for every output, from the means of the input: the paper's squeeze-and-excite",
     train=generated(M=1, G=1),
 )
 se_linear = at(

@@ -11,7 +11,7 @@ import torch
 from IPython.display import HTML, Markdown
 from torch.utils.flop_counter import FlopCounterMode
 
-from reviewlib.evidence import stats
+from reviewlib.evidence import stats, units
 from reviewlib.evidence.contrasts import by_seed
 from reviewlib.page.chapter import Chapter
 from reviewlib.page.costs import ratio
@@ -84,7 +84,7 @@ def _costs(page: Chapter) -> Drawn:
             )
     for axis, name in zip(axes, ("parameters", "operations", "time of a step"), strict=True):
         axis.axhline(0, color=MUTED, lw=0.8)
-        axis.set(xlabel=name, xscale="log", xticks=(1, 2, 4))
+        axis.set(xlabel=name, xscale="log", xticks=(1, 2, 4), xlim=(0.9, 5))
         axis.xaxis.set_major_formatter("{x:g}×")
         axis.xaxis.set_minor_formatter("")
     axes[0].set_ylabel(f"error, points from {static.label.lower()}")
@@ -93,24 +93,24 @@ def _costs(page: Chapter) -> Drawn:
     fig.legend(handles, labels, loc="outside lower center", ncols=2)
     table = pd.DataFrame(
         {"net": label}
-        | {"error, points": f"{row['error'].mean:+.2f}"}
-        | {"95%": f"{row['error'].lo:+.2f} to {row['error'].hi:+.2f}"}
+        | {"error, points": _points(row["error"].mean)}
+        | {"95%": f"{_points(row['error'].lo)} to {_points(row['error'].hi)}"}
         | {what: f"{row[what]:.2f}×" for what in ("parameters", "operations", "time")}
         | {"95% of the time": f"{row['time lo']:.2f} to {row['time hi']:.2f}"}
         for label, row in rows.items()
     )
     wide, of = rows[static_time.label], rows[weightnet.label]
     said = (
-        f"{weightnet.label} differs from the static net by {of['error'].mean:+.2f} points of error "
-        f"for {of['time']:.2f} times its time; a wider static net by {wide['error'].mean:+.2f} for "
-        f"{wide['time']:.2f} times"
+        f"{weightnet.label} differs from the static net by {_points(of['error'].mean)} points of "
+        f"error for {of['time']:.2f} times its time; a wider static net by "
+        f"{_points(wide['error'].mean)} for {wide['time']:.2f} times"
     )
     return Drawn(
         fig,
         table,
-        f"{said}. Lower and further left is better. Test error minus that of the static net, over "
-        "the parameters, the operations of a forward pass and the time of a step, all in those of "
-        "the static net; bars are 95% intervals, over seeds and over launches.",
+        "Test error minus that of the static net, over the parameters, the operations of a forward "
+        "pass and the time of a step, all in those of the static net. Lower and further left is "
+        f"better: {said}. Bars are 95% intervals, over seeds and over launches.",
         f"Three scatter plots of error over cost: {said}.",
     )
 
@@ -118,11 +118,9 @@ def _costs(page: Chapter) -> Drawn:
 def _point(page: Chapter, arm: Arm) -> dict:
     """Return the error of an arm above the static net's, and each cost in the static net's."""
     row = {"error": _error(page, arm)}
-    for what, (mine, base) in {
-        what: (count(page, arm), count(page, static))
-        for what, count in (("parameters", _parameters), ("operations", _operations))
-    }.items():
-        row |= dict.fromkeys((what, f"{what} lo", f"{what} hi"), mine / base)
+    for what, count in (("parameters", _parameters), ("operations", _operations)):
+        times = count(page, arm) / count(page, static)
+        row |= dict.fromkeys((what, f"{what} lo", f"{what} hi"), times)
     time = ratio(page.record, arm, static, STEP, "step_seconds")
     ends = {"time": time.mean, "time lo": time.lo, "time hi": time.hi}
     return row | {name: math.exp(value) for name, value in ends.items()}
@@ -132,6 +130,10 @@ def _error(page: Chapter, arm: Arm) -> stats.Interval:
     if arm is static:
         return stats.t_interval([0.0, 0.0])
     return stats.t_interval(100 * by_seed(page.record.rows, (static - arm) @ MAIN, "accuracy"))
+
+
+def _points(value: float) -> str:
+    return units.effect(value / 100, "accuracy")
 
 
 def _parameters(page: Chapter, arm: Arm) -> int:
@@ -172,7 +174,7 @@ def larger(page: Chapter) -> HTML:
     """Return the time of a step of each kind of net, here and in a larger net, with 95%."""
     rows = []
     for arm in (weightnet, se, condconv, weightnet_4x, static_time):
-        row = {"a step of": arm.label}
+        row = {"a step of": "Static, 1.5 times as wide" if arm is static_time else arm.label}
         for where in (STEP, LARGE):
             log = ratio(page.record, arm, static, where, "step_seconds")
             mean, *ends = (math.exp(each) for each in (log.mean, log.lo, log.hi))
@@ -198,7 +200,8 @@ def gates(page: Chapter) -> HTML:
                 "sd of a gate over images": f"{runs['gate_sd'].mean():.3f}",
                 "accuracy, %": f"{100 * runs['accuracy'].mean():.1f}",
                 "with each gate at its mean, %": f"{100 * runs['mean_gates_accuracy'].mean():.1f}",
-                "lost, points (95%)": f"{gain.mean:+.2f} ({gain.lo:+.2f} to {gain.hi:+.2f})",
+                "lost, points (95%)": f"{_points(gain.mean)} ({_points(gain.lo)} to "
+                f"{_points(gain.hi)})",
             }
         )
     return stamped(pd.DataFrame(rows), page.stamp)
@@ -236,6 +239,6 @@ def in_short(page: Chapter) -> Markdown:
         f"A step of WeightNet 1x takes {row['time']:.2f} times as long as a static one, at "
         f"{row['operations']:.2f} times the operations, and changes accuracy by "
         f"{page.says('equal-flops')}. A wider static net, at {wide['time']:.2f} times the time, "
-        f"changes it by {page.says('wider')}. If every image gets the gates of *another* image, "
-        f"WeightNet loses {page.says('placebo')}: near zero, the input does not matter."
+        f"changes it by {page.says('wider')}. Trained with its own gates instead of those of "
+        f"*another* image, WeightNet gains {page.says('placebo')}."
     )

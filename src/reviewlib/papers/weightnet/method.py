@@ -9,9 +9,10 @@ Differences from the reference code:
 1. Initialization: the generated kernel starts with the variance of a static kernel of PyTorch. The
    reference's rule needs MegEngine's weights of five axes; its ports to PyTorch give a standard
    deviation of 1.
-2. Where each generated weight has one input (M = G, as in the released "1x"), the kernel is a
-   static one with G gates per output filter. Then the convolution is G static ones on parts of the
-   input and a gated sum, without a kernel for every sample. Both forms have the same parameters.
+2. Where each generated weight has one input (M = G, as in the released "1x") and G divides C, the
+   kernel is a static one with G gates per output filter. Then the convolution is G static ones on
+   parts of the input and a gated sum, without a kernel for every sample. Both forms have the same
+   parameters.
 3. Each layer reduces its input by itself, unless it is given a `reduce` that layers share.
 """
 
@@ -80,11 +81,15 @@ class WeightNetConv2d(nn.Module):
                 exact and the maps are not too large (see `is_gated`).
 
         Raises:
-            ValueError: numbers that do not divide each other.
+            ValueError: numbers that are not positive, or do not divide each other.
         """
         super().__init__()
         if depthwise and inputs != outputs:
             raise ValueError(f"depthwise needs as many outputs as inputs, got {inputs}, {outputs}")
+        if not (M > 0 and G > 0):
+            raise ValueError(f"M and G must be positive, got M = {M}, G = {G}")
+        if reduce is not None and reduce.in_features != inputs:
+            raise ValueError(f"reduce must take C = {inputs} numbers, got {reduce.in_features}")
         seen = 1 if depthwise else inputs  # channels that an output sees
         units, groups = (
             (M / Fraction(G) * outputs, outputs) if depthwise else (M * outputs, G * outputs)
@@ -92,9 +97,9 @@ class WeightNetConv2d(nn.Module):
         weights = outputs * seen * kernel_size**2
         if units != int(units) or groups != int(groups) or units % groups or weights % groups:
             raise ValueError(
-                f"M * O = {units} and the kernel's {weights} weights must be multiples of the "
-                f"{groups} groups; got C = {inputs}, O = {outputs}, k = {kernel_size}, M = {M}, "
-                f"G = {G}"
+                f"alpha's {units} numbers and the kernel's {weights} weights must be multiples of "
+                f"the {groups} groups; got C = {inputs}, O = {outputs}, k = {kernel_size}, "
+                f"M = {M}, G = {G}"
             )
         units, groups = int(units), int(groups)
         self.shape = outputs, seen, kernel_size, kernel_size
@@ -155,12 +160,12 @@ class WeightNetConv2d(nn.Module):
         parts = len(self.bank) // outputs  # G
         kernels = self.bank.view(outputs, parts, seen // parts, *size).unbind(1)
         gates = alpha.view(len(x), outputs, parts, 1, 1).unbind(2)
-        y = x.new_zeros(())
+        y = None
         for part, kernel, gate in zip(x.chunk(parts, 1), kernels, gates, strict=True):
             of_part = F.conv2d(
                 part, kernel, stride=self.stride, padding=self.padding, groups=self.groups
             )
-            y = torch.addcmul(y, of_part, gate)
+            y = of_part * gate if y is None else torch.addcmul(y, of_part, gate)
         return y
 
 

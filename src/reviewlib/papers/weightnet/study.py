@@ -46,6 +46,6 @@ STUDY = Study(
     scores=scores,
     question="Does WeightNet pay for its time?",
     subject="WeightNet",
-    instead="Widen the plain net until a step takes as long as WeightNet's would, and tune that; "
-    "time a step on your own hardware first, as equal operations are not equal time.",
+    instead="Train the plain net longer, or widen it, up to WeightNet's time, and tune that. In a "
+    "larger net gates cost less and width costs more: time a step of your own net first.",
 )
