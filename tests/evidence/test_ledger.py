@@ -47,6 +47,11 @@ def test_damaged_records_are_stale_and_show_no_path_of_this_machine(store):
     assert laptop["why"].startswith("they cannot be checked; `reviewlib study toy --preset laptop")
 
 
+def test_every_field_of_an_entry_has_a_meaning(store):
+    for entry in ledger.entries(toy.study(), store):
+        assert tuple(entry) == tuple(ledger.FIELDS)
+
+
 def test_an_entry_says_what_the_records_say_of_a_claim(store, record):
     gain, far = ledger.entries(study(), store)
     out = verdicts.judge(study(), record, toy.CLAIM)

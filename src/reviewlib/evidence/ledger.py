@@ -13,6 +13,39 @@ from reviewlib.evidence.store import Store, on_data
 from reviewlib.evidence.validity import best, problems, waiting
 from reviewlib.trial.study import Study
 
+# What the fields of an entry mean, in their order. In CSV, lists are written as JSON.
+FIELDS = {
+    "paper": "name of the chapter",
+    "title": "title of the chapter",
+    "claim": "name of the claim in the chapter's study",
+    "statement": "the claim in our words",
+    "source": "where the paper makes it; or our own question",
+    "reported": "the paper's numbers",
+    "kind": "gain, no loss, or out of scope",
+    "primary": "whether it is one of the at most four primary claims of a chapter",
+    "metric": "what is measured; accuracies and errors are fractions",
+    "better": "which direction of the metric is better: higher or lower",
+    "scale": "difference, or log ratio (natural logarithm)",
+    "contrast": "what is compared, as [weight, arm, condition]; weights sum to 0",
+    "control": "of a claim of no loss: the contrast that must show a loss",
+    "mean": "the effect, positive in favor of the claim, on that scale",
+    "lo": "lower end of its interval",
+    "hi": "upper end of its interval",
+    "level": "level of the interval",
+    "n": "number of seeds; of launches, where steps are timed",
+    "margin": "the smallest effect that would matter, on that scale",
+    "verdict": "the verdict; null for an exploratory claim, and without valid records",
+    "preset": "the sizes of the runs: laptop or gpu",
+    "results_version": "the version of the study's seeds and folds",
+    "device": "what it was run on",
+    "commit": "of the code that ran it",
+    "registration": "the version of the registration that it was run under",
+    "stale": "whether there are no valid records",
+    "state": "of the records: valid, stale, or awaiting new ones",
+    "reason": "why larger records, or any, are not shown",
+    "versions": "what each registered version said, oldest first",
+    "versions_before": "how many registered versions came before this one",
+}
 # The provenance that the status page shows.
 MADE = ("date", "commit", "device", "versions", "cpu_seconds")
 

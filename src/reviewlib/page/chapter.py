@@ -143,7 +143,8 @@ class Chapter(Quotes):
     def compare(self, *names: str) -> None:
         """Display the paired differences of the named claims, as a figure and as a table."""
         outs = [self._out(name) for name in names]
-        show(figures.contrasts(self.study, outs), self.stamp_of(outs))
+        drawn = figures.contrasts(self.study, outs)._replace(anchors=self._anchors(names))
+        show(drawn, self.stamp_of(outs))
         display(self.contrasts(*names))
 
     def sample(self, seed: int = 0, condition: str | None = None) -> Sample:

@@ -56,12 +56,14 @@ class Drawn(NamedTuple):
         table: the numbers that are drawn.
         caption: what is drawn, as plain text.
         alt: alternative text for those who cannot see the figure, as plain text.
+        anchors: targets of links to the figure, as HTML.
     """
 
     fig: Figure
     table: pd.DataFrame
     caption: str
     alt: str
+    anchors: str = ""
 
 
 def show(drawn: Drawn, stamp: str) -> None:
@@ -83,7 +85,8 @@ def block(drawn: Drawn, stamp: str) -> tuple[str, str]:
     caption = f"{drawn.caption} {stamp}"
     what = re.split("[.;]", caption)[0].lower()
     page = (
-        f'<figure class="trial-figure"><img class="dark-light" alt="{html.escape(drawn.alt)}" '
+        f'<figure class="trial-figure">{drawn.anchors}'
+        f'<img class="dark-light" alt="{html.escape(drawn.alt)}" '
         f'src="data:image/svg+xml;base64,{image}">'
         f"<figcaption>{html.escape(caption)}</figcaption>"
         f"{folded(f'The numbers: {what}', drawn.table)}"

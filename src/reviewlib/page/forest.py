@@ -111,9 +111,9 @@ def _caption(outs: Sequence[Verdict]) -> str:
     far = any(abs(end) > LINEAR for out in outs for end in _in_margins(out))
     return (
         f"Primary claims: {found}. A dot is the mean over {of}; its line is the {levels} "
-        "interval, wide enough for all of a chapter's to hold together at 95%. Both are divided by "
-        "the margin, the smallest effect that matters, which is green. Right of the gray zero "
-        "favors the claim"
+        "interval, wide enough for all intervals of a chapter to hold together at 95%. Both are "
+        "divided by the margin, the smallest effect that matters, which is green. Right of the "
+        "gray zero favors the claim"
         f"{'; the margin of no loss lies left of it' if loss else ''}."
         f"{f' The scale is logarithmic beyond {LINEAR} margins.' if far else ''}"
     )

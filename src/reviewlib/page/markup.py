@@ -19,6 +19,11 @@ def source(thing: Any) -> Markdown:
     return Markdown(f"```python\n{textwrap.dedent(inspect.getsource(thing)).rstrip()}\n```")
 
 
+def anchor(claim: str) -> str:
+    """Return the identifier of the place on a chapter's page that shows a claim."""
+    return f"claim-{claim}"
+
+
 def escaped(text: str) -> str:
     """Return text escaped for Markdown, so that nothing in it is markup, HTML or a formula."""
     return re.sub(r"([\\`*_{}\[\]<>#|$~&!])", r"\\\1", " ".join(text.split()))

@@ -11,7 +11,7 @@ from IPython.display import HTML
 from reviewlib.evidence import contrasts, stats, units
 from reviewlib.evidence.verdicts import judge_all, judge_controls
 from reviewlib.page import tables
-from reviewlib.page.markup import stamped
+from reviewlib.page.markup import anchor, stamped
 from reviewlib.page.missing import needs_evidence
 from reviewlib.trial.arms import found
 
@@ -42,6 +42,17 @@ class Quotes:
         """Return the verdict on a claim or control; raise ValueError if there is none."""
         outs = {**self.control_verdicts, **self.verdicts}
         return found(f"study {self.study.name}", "tested claim or control", outs, name)
+
+    @cached_property
+    def _placed(self) -> set[str]:
+        """The names of claims whose anchor the page has."""
+        return set()
+
+    def _anchors(self, names: Iterable[str]) -> str:
+        """Return anchors, as HTML: the ledger links to where a claim is shown first."""
+        new = [name for name in names if name not in self._placed]
+        self._placed.update(new)
+        return "".join(f'<span id="{anchor(name)}"></span>' for name in new)
 
     def stamp_of(self, outs: Iterable[Verdict]) -> str:
         """Return where the numbers of verdicts come from: trained nets, timed steps, or both."""
@@ -102,7 +113,8 @@ class Quotes:
     def contrasts(self, *names: str) -> HTML:
         """Return the paired differences of the named claims as a table."""
         outs = [self._out(name) for name in names]
-        return stamped(tables.contrasts(self.study, outs), self.stamp_of(outs))
+        table = stamped(tables.contrasts(self.study, outs), self.stamp_of(outs))
+        return HTML(self._anchors(names) + table.data)
 
     @needs_evidence
     def two_by_two(

@@ -6,6 +6,7 @@ and the ledger from the verdicts. No page loads anything from another host.
 
 from __future__ import annotations
 
+import csv
 import html
 import json
 import os
@@ -22,12 +23,14 @@ from sphinx.util import logging
 from sphinx.util.fileutil import copy_asset
 
 from reviewlib.book.sphinx.answers import Forest
-from reviewlib.book.sphinx.cards import ReviewCards, executed_copy
+from reviewlib.book.sphinx.cards import ReviewCards
+from reviewlib.book.sphinx.elements import executed_copy
 from reviewlib.book.sphinx.first_protocol import FirstProtocol
 from reviewlib.book.sphinx.ledger import VerdictLedger, ledger_rows
 from reviewlib.book.sphinx.protocol import Calibration, Controls, SingleSeeds
 from reviewlib.book.sphinx.scale_out import Scaling
 from reviewlib.book.sphinx.status import Status, VerdictHistory
+from reviewlib.evidence.ledger import FIELDS
 
 log = logging.getLogger(__name__)
 
@@ -106,11 +109,22 @@ def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
 
 
 def write_verdicts(app: Sphinx, error: Exception | None) -> None:
-    """Write the ledger beside the pages as _static/verdicts.json."""
+    """Write the ledger beside the pages as _static/verdicts.json and verdicts.csv."""
     if error or app.builder.format != "html":
         return
-    text = json.dumps(ledger_rows(app) or [], indent=1, ensure_ascii=False, default=str)
+    rows = ledger_rows(app) or []
+    text = json.dumps(rows, indent=1, ensure_ascii=False, default=str)
     Path(app.outdir, "_static", "verdicts.json").write_text(text + "\n", encoding="utf8")
+    with Path(app.outdir, "_static", "verdicts.csv").open("w", encoding="utf8", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(
+                {
+                    name: json.dumps(value) if isinstance(value, list | bool) else value
+                    for name, value in row.items()
+                }
+            )
 
 
 def page_scripts(

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from reviewlib.book.sphinx.answers import answered
-from reviewlib.book.sphinx.elements import chapter_link, pill, raw
+from reviewlib.book.sphinx.elements import chapter_link, executed_copy, pill, raw
 from reviewlib.book.sphinx.ledger import UNREADABLE, ledger_rows
 from reviewlib.page.answer import box
 
@@ -69,11 +68,6 @@ class ReviewCards(SphinxDirective):
         here = Path(self.env.doc2path(self.env.docname)).parent
         uri = Path(os.path.relpath(target, here)).as_posix()
         return nodes.image(uri=uri, alt=alt or fallback, classes=["card-picture"])
-
-
-def executed_copy(app: Sphinx, name: str) -> Path:
-    """Return where the executed copy of notebooks/NAME.ipynb is, if there is one."""
-    return Path(app.srcdir, "_executed", name)
 
 
 def _title(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
@@ -34,6 +35,11 @@ def chapter_link(env: Any, name: str, title: str) -> nodes.Node:
     )
 
 
+def executed_copy(app: Sphinx, name: str) -> Path:
+    """Return where the executed copy of notebooks/NAME.ipynb is, if there is one."""
+    return Path(app.srcdir, "_executed", name)
+
+
 def pill(row: dict[str, Any]) -> nodes.inline:
     """Return a verdict as a badge, whose color and sign book.css sets by class."""
     none = "awaiting" if row.get("state") == "awaiting" else "no evidence yet"
@@ -59,9 +65,9 @@ def line(text: str, style: str | None = None) -> nodes.paragraph:
     return nodes.paragraph("", text, classes=[style] if style else [])
 
 
-def row_of(cells: list[list[nodes.Node]], classes: list[str] | None = None) -> nodes.row:
-    """Return a row of cells, each given as what it contains."""
-    row = nodes.row(classes=classes or [])
+def row_of(cells: list[list[nodes.Node]], **attributes: Any) -> nodes.row:
+    """Return a row of cells, each given as what it contains, with classes and ids."""
+    row = nodes.row(**attributes)
     for content in cells:
         row += nodes.entry("", *content)
     return row

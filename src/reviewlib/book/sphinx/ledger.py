@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,17 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from reviewlib.book.sphinx.elements import chapter_link, line, pill, row_of
+from reviewlib.book.sphinx.elements import (
+    chapter_link,
+    executed_copy,
+    line,
+    pill,
+    plain_table,
+    row_of,
+)
 from reviewlib.evidence import units
+from reviewlib.evidence.ledger import FIELDS
+from reviewlib.page.markup import anchor
 
 if TYPE_CHECKING:
     from reviewlib.evidence.history import Entry
@@ -38,7 +48,7 @@ class VerdictLedger(SphinxDirective):
     )
 
     def run(self) -> list[nodes.Node]:
-        """Return the table, and a link to the same rows as JSON."""
+        """Return the table, and links to the same rows as files."""
         self.env.note_reread()
         rows = ledger_rows(self.env.app)
         if rows is None:
@@ -46,9 +56,17 @@ class VerdictLedger(SphinxDirective):
         if not rows:
             return [nodes.paragraph("", "No claim has been put to the test yet.")]
         up = "../" * self.env.docname.count("/")
-        link = nodes.reference("", "JSON", refuri=f"{up}_static/verdicts.json", internal=True)
-        also = nodes.paragraph("", "", nodes.Text("The same rows as "), link, nodes.Text("."))
-        return [self._table(rows), also]
+        files = [
+            nodes.reference("", kind.upper(), refuri=f"{up}_static/verdicts.{kind}", internal=True)
+            for kind in ("csv", "json")
+        ]
+        also = [nodes.Text("All rows as "), files[0], nodes.Text(" and as "), files[1]]
+        meaning = nodes.Text(". Their fields:")
+        return [
+            self._table(rows),
+            nodes.paragraph("", "", *also, meaning),
+            plain_table(("Field", "Meaning"), list(FIELDS.items())),
+        ]
 
     def _table(self, rows: list[dict[str, Any]]) -> nodes.table:
         table = nodes.table(classes=["verdict-ledger", "colwidths-given"])
@@ -60,7 +78,7 @@ class VerdictLedger(SphinxDirective):
         head += row_of([[nodes.paragraph("", heading)] for heading, _ in self.HEADINGS])
         for row in rows:
             kind = "claim-primary" if row["primary"] else "claim-secondary"
-            body += row_of(self._cells(row), classes=[kind])
+            body += row_of(self._cells(row), classes=[kind], ids=[row_id(row)])
         group += [head, body]
         return table
 
@@ -80,12 +98,38 @@ class VerdictLedger(SphinxDirective):
             verdict.append(line(told, "ledger-detail"))
         return [
             [paper],
-            [line(row["statement"]), line(row["source"], "ledger-detail")],
+            [line(row["statement"]), self._places(row)],
             [line(row["reported"] or "no number")],
             found,
             [line(text, "ledger-detail") for text in how_tested(row)] or [line("not tested")],
             verdict,
         ]
+
+    def _places(self, row: dict[str, Any]) -> nodes.paragraph:
+        """Return where the paper makes a claim, and links to the chapter's figure and the row."""
+        links = [nodes.reference("", "link to this row", refuri=f"#{row_id(row)}", internal=True)]
+        if row["claim"] in _shown(self.env.app, row["paper"]):
+            builder = self.env.app.builder
+            page = builder.get_relative_uri(self.env.docname, f"notebooks/{row['paper']}")
+            place = f"{page}#{anchor(row['claim'])}"
+            links.insert(0, nodes.reference("", "in the chapter", refuri=place, internal=True))
+        parts: list[nodes.Node] = [nodes.Text(row["source"])]
+        for link in links:
+            parts += [nodes.Text(" · "), link]
+        return nodes.paragraph("", "", *parts, classes=["ledger-detail"])
+
+
+def row_id(row: dict[str, Any]) -> str:
+    """Return the identifier of a row, to link to."""
+    return nodes.make_id(f"{row['paper']}-{row['claim']}")
+
+
+@lru_cache
+def _shown(app: Sphinx, paper: str) -> frozenset[str]:
+    """Return the names of the claims that a chapter's page has an anchor for."""
+    copy = executed_copy(app, f"{paper}.ipynb")
+    text = copy.read_text(encoding="utf8") if copy.exists() else ""
+    return frozenset(re.findall(rf'id=\\"{anchor("")}([\w-]+)\\"', text))
 
 
 def measured(row: dict[str, Any]) -> tuple[str, str]:
@@ -114,7 +158,7 @@ def how_tested(row: dict[str, Any]) -> list[str]:
     """Return the specification of a row's test: metric, n, level of the interval, margin."""
     if row["mean"] is None:
         return []
-    lines = [row["metric"].replace("_", " "), f"n = {row['n']}"]
+    lines = [f"{row['kind']} in {row['metric'].replace('_', ' ')}", f"n = {row['n']}"]
     if row["level"] is not None:
         lines.append(f"{units.percent(row['level'])} interval")
     if row["margin"] is not None:

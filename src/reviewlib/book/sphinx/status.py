@@ -11,8 +11,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from reviewlib.book import execute
-from reviewlib.book.sphinx.cards import executed_copy
-from reviewlib.book.sphinx.elements import heading, raw, studies
+from reviewlib.book.sphinx.elements import executed_copy, heading, raw, studies
 from reviewlib.book.sphinx.ledger import effect
 from reviewlib.evidence import history
 from reviewlib.evidence.ledger import record_status
