@@ -246,9 +246,6 @@ Markdown(
 # the layer can use its input and that the experiment would notice. It says nothing on how often
 # real images need this.
 #
-# In the table of costs, the seconds of a trial are not those of a net alone: static nets train
-# eight trials as one batched model, nets with gates one after another. Compare steps instead.
-#
 # ### When to use it
 #
 # Train the plain net longer first, which costs nothing at test time, or widen it. If operations or

@@ -80,6 +80,12 @@ def test_a_step_costs_its_time_and_its_memory_in_multiples_of_the_baseline(stepp
     assert table.loc["SGD", "milliseconds"] == "2"
 
 
+def test_where_steps_are_timed_the_seconds_of_stacks_are_left_out(stepped):
+    of, record = stepped
+    assert "seconds per trial" not in costs.price(of, record)
+    assert "seconds per trial" in costs.price(of, replace(record, timings=None))
+
+
 def test_the_price_of_a_method_says_what_its_step_costs(stepped):
     of, record = stepped
     (said,) = costs.of_a_step(of, record, of.arm("slow"))

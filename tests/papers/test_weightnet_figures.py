@@ -115,7 +115,7 @@ def test_equal_time_is_within_its_bound_and_says_so(page, table):
 
 
 def test_steps_are_compared_in_both_nets(page, table):
-    shown = cells(figures.larger(page).data).set_index("a step of")
+    shown = cells(figures.larger(page).data).set_index("a step, in static ones")
     assert len(shown) == 5
     for heading, where in (
         ("this chapter's net", "step"),

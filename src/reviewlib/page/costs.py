@@ -18,7 +18,8 @@ def price(study: Study, record: Record) -> pd.DataFrame:
 
     Passes and seconds are those of one trial. Seconds are the median over runs, and a trial's
     seconds are its share of its stack's time; a stochastic arm's stack has one seed's trials only.
-    A search has equally many trials in every arm, so it multiplies all prices alike.
+    They are left out where steps are timed, which compares single nets with each other. A search
+    has equally many trials in every arm, so it multiplies all prices alike.
     """
     cost = passes(study, record)
     runs = record.runs.assign(trials=record.runs["diverged_at"].map(len))
@@ -26,7 +27,7 @@ def price(study: Study, record: Record) -> pd.DataFrame:
     first = _of_first_condition(study, runs).groupby("arm")[["seconds", "trials"]].median()
     seconds, trials = first["seconds"], first["trials"]
     base = study.role("baseline").search
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "arm": arm.label,
             "forward-backward passes": f"{cost[arm.name]:.2g}×" if cost[arm.name] > 0 else None,
@@ -38,6 +39,7 @@ def price(study: Study, record: Record) -> pd.DataFrame:
         for arm in study.arms
         if arm.role in CORE_ROLES and arm.name in seconds
     )
+    return table if record.timings is None else table.drop(columns="seconds per trial")
 
 
 def steps(study: Study, record: Record) -> pd.DataFrame:

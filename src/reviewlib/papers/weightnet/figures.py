@@ -174,7 +174,11 @@ def larger(page: Chapter) -> HTML:
     """Return the time of a step of each kind of net, here and in a larger net, with 95%."""
     rows = []
     for arm in (weightnet, se, condconv, weightnet_4x, static_time):
-        row = {"a step of": "Static, 1.5 times as wide" if arm is static_time else arm.label}
+        row = {
+            "a step, in static ones": "Static, 1.5 times as wide"
+            if arm is static_time
+            else arm.label
+        }
         for where in (STEP, LARGE):
             log = ratio(page.record, arm, static, where, "step_seconds")
             mean, *ends = (math.exp(each) for each in (log.mean, log.lo, log.hi))
