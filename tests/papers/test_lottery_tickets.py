@@ -426,6 +426,25 @@ def test_a_ticket_rewound_late_trains_for_as_long_as_the_dense_net_in_all():
     assert [training.config.steps for training in trainings] == [3, *[97] * 4]
 
 
+@pytest.mark.parametrize(
+    "kind", [nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d]
+)
+def test_every_kind_of_convolution_is_pruned(kind):
+    torch.manual_seed(0)
+    model = method.find_ticket(nn.Sequential(kind(4, 8, 3)), lambda net: None, 0.25, 1)
+    assert method.density(model) == pytest.approx(0.25, abs=0.01)
+    assert (model[0].weight == 0).double().mean() == pytest.approx(0.75, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.LSTM(4, 4), nn.GRU(4, 4), nn.LSTMCell(4, 4), nn.MultiheadAttention(4, 1)]
+)
+def test_a_model_with_layers_that_would_stay_dense_is_refused(layer):
+    model = nn.ModuleList([nn.Linear(4, 4), layer])
+    with pytest.raises(ValueError, match=r"dense or convolutional layers, got \['1'\]"):
+        method.find_ticket(model, lambda net: None, 0.5, 1)
+
+
 def in_use(change):
     """A pruned net, with half of its weights (see test_methods)."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))

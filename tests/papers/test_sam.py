@@ -573,6 +573,30 @@ def test_sam_survives_copying_and_pickling():
         assert not torch.equal(v, w)
 
 
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_a_loss_may_be_scaled_if_the_closure_divides_its_gradients(adaptive):
+    """Half the precision loses small gradients; with a scale they come back at their own size."""
+    ends = []
+    for scale in (1, 1024):
+        model = toy()
+        optimizer = SAM(model.parameters(), SGD, rho=0.1, adaptive=adaptive, model=model, **OPTIONS)
+        for step in range(3):
+            x, y = data(step)
+
+            def closure(model=model, optimizer=optimizer, x=x, y=y, scale=scale):
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(x), y)
+                (scale * loss).backward()
+                for w in model.parameters():
+                    w.grad /= scale
+                return loss
+
+            optimizer.step(closure)
+        ends.append(weights(model))
+    for one, other in zip(*ends, strict=True):
+        assert torch.allclose(one, other, rtol=1e-6, atol=1e-7)
+
+
 def in_use(change):
     """SAM around SGD, with a net that has BatchNorm (see test_methods)."""
     hidden = [nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU()]

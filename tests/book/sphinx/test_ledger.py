@@ -83,7 +83,7 @@ def seen(book, address="", then=""):
     flags = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000")
     done = subprocess.run(
         [BROWSER, *flags, "--dump-dom", f"file://{probe}{address}"],
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     body = re.search(r'<table class="[^"]*verdict-ledger.*?</table>', done.stdout, re.S)[0]
     rows = re.findall(r"<tr ([^>]*)>", body.partition("<tbody>")[2])

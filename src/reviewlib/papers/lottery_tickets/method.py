@@ -20,6 +20,10 @@ from torch.nn.utils import parametrize
 
 Tensors = dict[str, Tensor]  # by the name of the layer
 Density = float | Mapping[str, float]  # fraction of weights that is kept, or one per layer
+KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+KINDS += (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+# Layers that keep weights under other names than `weight`.
+UNKNOWN = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 
 
 def magnitude_masks(weights: Tensors, masks: Tensors, density: Density) -> Tensors:
@@ -114,9 +118,15 @@ def prune(model: nn.Module, masks: Tensors) -> None:
 
 
 def layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the layers to prune: dense and convolutional ones. Biases are never pruned."""
-    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d)
-    return {name: layer for name, layer in model.named_modules() if isinstance(layer, kinds)}
+    """Return the layers to prune: dense and convolutional ones. Biases are never pruned.
+
+    Raises:
+        ValueError: the model has recurrent or attention layers, which would stay dense.
+    """
+    modules = dict(model.named_modules())
+    if dense := [name for name, layer in modules.items() if isinstance(layer, UNKNOWN)]:
+        raise ValueError(f"weights must be those of dense or convolutional layers, got {dense}")
+    return {name: layer for name, layer in modules.items() if isinstance(layer, KINDS)}
 
 
 def weights(model: nn.Module) -> Tensors:

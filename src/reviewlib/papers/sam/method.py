@@ -74,7 +74,9 @@ class SAM(torch.optim.Optimizer):
     def step(self, closure: Callable[..., Tensor] | None = None) -> Tensor:
         """Take one step of Algorithm 1 and return the loss at w.
 
-        The closure clears the gradients, computes the loss, calls backward and returns the loss.
+        The closure clears the gradients, computes the loss, calls backward and returns the loss. If
+        it scales the loss, as float16 needs, it divides the gradients by the same number: what
+        `GradScaler` does later would come after the step.
         """
         losses = []
         for part in self.parts(closure):  # one part, the whole batch; several in m_sharpness.py
