@@ -597,6 +597,32 @@ def test_a_loss_may_be_scaled_if_the_closure_divides_its_gradients(adaptive):
         assert torch.allclose(one, other, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("chunks", [1, 2])
+def test_a_closure_need_not_clear_the_gradients(chunks):
+    ends = []
+    for clears in (True, False):
+        model = toy(norm=None)
+        optimizer = MSharpSAM(model.parameters(), SGD, rho=0.1, chunks=chunks, **OPTIONS)
+        for step in range(3):
+            x, y = data(step)
+
+            def closure(i=0, k=1, model=model, x=x, y=y, clears=clears):
+                if clears:
+                    model.zero_grad()
+                loss = F.cross_entropy(model(x.chunk(k)[i]), y.chunk(k)[i])
+                loss.backward()
+                return loss
+
+            optimizer.step(closure)
+        ends.append(weights(model))
+    assert all(map(torch.equal, *ends))
+
+
+def test_a_base_that_needs_a_closure_of_its_own_is_refused():
+    with pytest.raises(TypeError, match="must step without a closure, like SGD, got LBFGS"):
+        SAM(toy().parameters(), torch.optim.LBFGS)
+
+
 def in_use(change):
     """SAM around SGD, with a net that has BatchNorm (see test_methods)."""
     hidden = [nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU()]

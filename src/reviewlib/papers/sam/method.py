@@ -41,7 +41,7 @@ class SAM(torch.optim.Optimizer):
 
     Raises:
         ValueError: rho negative or not finite, shapes that do not fit, or option names clash.
-        TypeError: `base_optimizer` is not callable, or `model` is not a module.
+        TypeError: `base_optimizer` is not callable or needs a closure, or `model` is no module.
     """
 
     def __init__(
@@ -62,6 +62,8 @@ class SAM(torch.optim.Optimizer):
         if {len(shape) for shape in shapes} != {norm_axis} or len(shapes) > 1:
             raise ValueError(f"w and a tensor rho must share {norm_axis} first axes, got {shapes}")
         base = self.base_optimizer = base_optimizer(self.param_groups, **options)
+        if isinstance(base, torch.optim.LBFGS):
+            raise TypeError("base_optimizer must step without a closure, like SGD, got LBFGS")
         if clash := sorted(self.defaults.keys() & base.defaults.keys()):
             raise ValueError(f"base_optimizer must not share option names with SAM, got {clash}")
         self.defaults |= base.defaults
@@ -74,17 +76,19 @@ class SAM(torch.optim.Optimizer):
     def step(self, closure: Callable[..., Tensor] | None = None) -> Tensor:
         """Take one step of Algorithm 1 and return the loss at w.
 
-        The closure clears the gradients, computes the loss, calls backward and returns the loss. If
-        it scales the loss, as float16 needs, it divides the gradients by the same number: what
-        `GradScaler` does later would come after the step.
+        The closure computes the loss, calls backward and returns the loss; gradients are cleared
+        before. If it scales the loss, as float16 needs, it divides the gradients by the same
+        number: what `GradScaler` does later would come after the step.
         """
         losses = []
         for part in self.parts(closure):  # one part, the whole batch; several in m_sharpness.py
+            self.zero_grad()
             with torch.enable_grad():
                 losses.append(closure(*part))  # leaves g, the gradient at w, in `.grad`
             w, e = self.ascent()
             with restored([*w, *self.norm_layers.buffers()]):
                 torch._foreach_add_(w, e)  # climb to w + e(w)
+                self.zero_grad()
                 with torch.enable_grad():
                     closure(*part)  # leaves the gradient there
         self.base_optimizer.step()  # from exactly w, along that gradient
