@@ -623,6 +623,26 @@ def test_a_base_that_needs_a_closure_of_its_own_is_refused():
         SAM(toy().parameters(), torch.optim.LBFGS)
 
 
+@pytest.mark.parametrize("adaptive", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("size", [0.0, 1e-6, 1e4])
+def test_e_is_as_long_as_rho_in_half_the_precision_whatever_the_gradient(size, dtype, adaptive):
+    w = nn.Parameter(torch.ones(1200, dtype=dtype))
+    optimizer = SAM([w], SGD, rho=0.5, adaptive=adaptive, lr=0.0)
+    seen = []
+
+    def closure():
+        seen.append(w.detach().double())
+        loss = (size * w).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert torch.equal(w, torch.ones_like(w))
+    length = (seen[1] - seen[0]).norm().item()
+    assert length == pytest.approx(0.5 if size else 0.0, rel=0.1)
+
+
 def in_use(change):
     """SAM around SGD, with a net that has BatchNorm (see test_methods)."""
     hidden = [nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU()]

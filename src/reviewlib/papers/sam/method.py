@@ -110,13 +110,16 @@ class SAM(torch.optim.Optimizer):
         moves = [(w, g, group) for w, g, group in moves if g is not None]
         if not moves:
             raise RuntimeError("the closure must leave gradients, got none; call loss.backward()")
-        e = [w * g if group["adaptive"] else g for w, g, group in moves]  # T g, but for the sign
-        norms = [torch.linalg.vector_norm(g, dim=[*range(self.norm_axis, g.ndim)]) for g in e]
+        wide = torch.promote_types(moves[0][1].dtype, torch.float32)  # a norm overflows float16
+        e = [w.to(wide) * g if group["adaptive"] else g for w, g, group in moves]  # +- T g
+        norms = [
+            torch.linalg.vector_norm(g, dim=[*range(self.norm_axis, g.ndim)], dtype=wide) for g in e
+        ]
         norm = torch.linalg.vector_norm(torch.stack(norms), dim=0).clamp_min(1e-12)  # g may be 0
         scales = {id(group): group["rho"] / norm for group in self.param_groups}  # (), or (R,)
         for (w, _, group), g in zip(moves, e, strict=True):
             scale = scales[id(group)].view(*norm.shape, *[1] * (w.ndim - norm.ndim))
-            g.mul_(scale * w if group["adaptive"] else scale)  # T^2 g
+            g.copy_(g.to(wide).mul_(scale * w.to(wide) if group["adaptive"] else scale))  # T^2 g
         return [w for w, _, _ in moves], e
 
     def load_state_dict(self, state_dict: dict) -> None:
