@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ class Quotes:
         """Return anchors, as HTML: the ledger links to where a claim is shown first."""
         new = [name for name in names if name not in self._placed]
         self._placed.update(new)
-        return "".join(f'<span id="{anchor(name)}"></span>' for name in new)
+        return "".join(f'<span id="{html.escape(anchor(name))}"></span>' for name in new)
 
     def stamp_of(self, outs: Iterable[Verdict]) -> str:
         """Return where the numbers of verdicts come from: trained nets, timed steps, or both."""
