@@ -133,10 +133,10 @@ page.experiment()
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
-page.show_finals()
-page.compare("equal-flops", "equal-parameters", "equal-time", "se", "wider", "longer")
+# %% tags=["hide-input", "card"]
 figures.show_costs(page)
+page.compare("equal-flops", "equal-parameters", "equal-time", "se", "wider", "longer")
+page.show_finals()
 display(figures.equal_time(page))
 Markdown(
     "Against the same static net, WeightNet 1x differs by "
@@ -147,11 +147,11 @@ Markdown(
 # %% [markdown]
 # ### What a step takes
 #
-# By operations, WeightNet costs hardly anything. The clock says more, and how much depends on the
-# size of the net. In a small one, gates and means cost what a large convolution would hide, and
-# width is cheap. In a larger one it is the other way around: WeightNet's share falls, and width
-# takes its full price. Layers that mix kernels write a kernel for every sample, which costs the
-# more the wider the layer is. A step is forward, backward and update on 64 images.
+# Operations are not time, and both depend on the size of the net. In a small net, calls and memory
+# count more than multiplications; so gates and means may cost what a large convolution would hide,
+# and width may be cheaper than its operations. Layers that mix kernels write a kernel for every
+# sample, of as many numbers as the layer has weights. The table has the time of a step in the net
+# that is trained here and in a larger one: forward, backward and update on 64 images.
 
 # %% tags=["hide-input"]
 display(figures.larger(page))
@@ -230,14 +230,14 @@ Markdown(
 # ### Limits
 #
 # One data set of small gray images, one net of 7,000 weights, two generated layers of 3 × 3, five
-# epochs, in which gates hardly begin to vary. The paper's nets have millions of weights and see a
-# million images some 240 times; what gates do there we cannot say. With so few channels, the inner
-# width of the gates, 16, squeezes nothing.
+# epochs; the table of gates says how far they come to vary in that time. The paper's nets have
+# millions of weights and see a million images some 240 times; what gates do there we cannot say.
+# With so few channels, the inner width of the gates, 16, squeezes nothing.
 #
-# *Equal time* holds for this processor, on one thread, and for a net this small, in which width is
-# cheap: the wider net has over twice the operations. In the larger net that we timed, a static net
-# in WeightNet's time would be hardly wider; no net was trained there, so its accuracy is open. We
-# have not timed a GPU, nor the test of single images, where a phone spends its time.
+# *Equal time* holds for this processor, on one thread, and for a net this small; the picture above
+# has the operations that the wider net gets in that time. In a larger net another width takes
+# WeightNet's time, as the table of steps shows. No net was trained there, so its accuracy is open.
+# We have not timed a GPU, nor the test of single images, where a phone spends its time.
 #
 # The static net with WeightNet's parameters does more operations than WeightNet.
 #
@@ -250,9 +250,9 @@ Markdown(
 #
 # Train the plain net longer first, which costs nothing at test time, or widen it. If operations or
 # parameters are what you may not spend, as on a phone, time the net *on that phone* with and
-# without gates before you train anything. If you add gates, begin with one for every filter: it
-# costs less. A kernel that depends on the input is for tasks in which a property of the whole image
-# says what to look for; there the finer gates did more.
+# without gates before you train anything. If you add gates, begin with one for every filter, which
+# is half as many. A kernel that depends on the input is for tasks in which a property of the whole
+# image says what to look for, like the second task here.
 #
 # ### Differences from the paper
 #

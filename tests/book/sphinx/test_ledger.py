@@ -83,8 +83,11 @@ def seen(book, address="", then=""):
     flags = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000")
     done = subprocess.run(
         [BROWSER, *flags, "--dump-dom", f"file://{probe}{address}"],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
     body = re.search(r'<table class="[^"]*verdict-ledger.*?</table>', done.stdout, re.S)[0]
     rows = re.findall(r"<tr ([^>]*)>", body.partition("<tbody>")[2])
     claims = [re.search(r'id="\w+-(\w+)"', row)[1] for row in rows if "hidden" not in row]
