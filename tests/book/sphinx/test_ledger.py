@@ -166,3 +166,10 @@ def test_what_is_chosen_is_in_the_address_and_a_reset_clears_it(book):
 @needs_browser
 def test_a_link_on_the_page_shows_its_row(book):
     assert seen(book, "?paper=Beta", then="location.hash = '#a-aside'")[0] == EVERY
+
+
+@needs_browser
+def test_a_choice_that_no_row_has_leaves_the_menu_at_all(book):
+    chosen = "document.querySelector('[name=paper]').selectedIndex"
+    then = f"document.querySelector('[role=status]').textContent = {chosen}"
+    assert seen(book, "?paper=Nope", then=then)[1] == "0"

@@ -46,6 +46,6 @@ STUDY = Study(
     scores=scores,
     question="Does WeightNet pay for its time?",
     subject="WeightNet",
-    instead="Train the plain net longer, or widen it, up to WeightNet's time, and tune that. Time a "
-    "step of your own net first: what gates and width cost depends on its size.",
+    instead="Train the plain net longer, or widen it, up to WeightNet's time, and tune that. Time "
+    "a step of your own net first: what gates and width cost depends on its size.",
 )
