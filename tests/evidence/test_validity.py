@@ -135,6 +135,16 @@ def test_an_ablation_that_was_not_tried_at_its_parents_settings_is_stale(own_cac
     assert "the search has changed for child" in problems(replace(made, runs=other), of, ELSEWHERE)
 
 
+def test_a_combination_that_was_not_tried_between_its_parents_settings_is_stale(own_cache):
+    both = replace(toy.SLOW, name="both", role="combination", parent=("sgd", "slow"), search=())
+    of = toy.study(arms=(*toy.ARMS, both))
+    made = make(of, toy.TINY)
+    assert problems(made, of, ELSEWHERE) == []
+    parents = made.runs["arm"] == "sgd"
+    other = pd.concat([moved(made).runs[parents], made.runs[~parents]])
+    assert "the search has changed for both" in problems(replace(made, runs=other), of, ELSEWHERE)
+
+
 def test_an_arm_that_was_not_tried_at_the_settings_of_the_other_condition_is_stale(own_cache):
     of = toy.study(conditions=(toy.CLEAN, replace(toy.NOISE, parent="clean")))
     made = make(of, toy.TINY)

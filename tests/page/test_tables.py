@@ -26,6 +26,11 @@ def test_an_arm_says_what_it_is_tuned_over_or_whose_settings_it_takes(controlled
     assert table["SGD"] == "lr"
     assert table["Half the momentum"] == "lr, damping (it has no damping)"
     assert table["SGD, half the data"] == "at the settings of SGD, lr × 0.5, 1, 2"
+    both = replace(part, parent=("sgd", "slow"))
+    of = toy.study(arms=(toy.SGD, toy.SLOW, toy.AGAIN, both), claims=())
+    assert tables.arms(of, controlled)["tuned over"].iloc[-1] == (
+        "in the middle between the settings of SGD and Half the momentum, lr × 0.5, 1, 2"
+    )
 
 
 def test_a_verdict_says_which_control_failed_and_how_many_runs_diverged(controlled):

@@ -87,6 +87,22 @@ def test_an_ablation_searches_around_its_parents_best_settings_seed_by_seed():
     assert len({str(tried(row)) for row in children}) > 2  # not one for all
 
 
+def test_a_combination_searches_around_the_middle_of_its_parents_best_settings():
+    both = replace(CHILD, name="both", role="combination", parent=(toy.SGD, SLOW))
+    assert both.parents == both.parent == ("sgd", "slow")
+    of = toy.study(arms=(both, *toy.ARMS))  # a child may stand before its parents
+    out = searched(of)
+    best = chosen(out.runs)
+    children = [row for row in out.runs if row["arm"] == "both"]
+    assert len(children) == 2 * 3
+    for row in children:
+        where = row["condition"], row["seed"]
+        theirs = [best["sgd", *where], best["slow", *where]]
+        lr = float(f"{(theirs[0]['lr'] * theirs[1]['lr']) ** 0.5:.4g}")
+        assert tried(row)[1] == {"lr": lr, "damping": theirs[1]["damping"]}
+        assert tried(row) == search.around(search.joined(theirs, of.hyperparameters))
+
+
 def test_the_arms_of_a_condition_with_a_parent_take_the_settings_that_they_chose_there():
     far = replace(toy.NOISE, name="far", label_noise=0.2, parent="clean")
     conditions = (far, *toy.CONDITIONS)  # a child may stand before its parent

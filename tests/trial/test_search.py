@@ -97,6 +97,21 @@ def test_an_ablation_tries_its_parents_settings_at_half_once_and_twice_the_learn
     assert search.around({"damping": 0.25}) == [{"damping": 0.25}]
 
 
+def test_a_combination_tries_the_middle_of_its_parents_settings_on_their_own_scales():
+    ranges = (
+        Hyperparameter("lr", 0.001, 1.0),
+        Hyperparameter("keep", 0.0, 1.0, log=False),
+        Hyperparameter("rho", 0.01, 1.0),
+        Hyperparameter("unused", 0.01, 1.0),
+    )
+    one, other = {"lr": 0.01, "keep": 0.2}, {"lr": 0.04, "keep": 0.6, "rho": 0.5}
+    assert search.joined([one, other], ranges) == {"lr": 0.02, "keep": 0.4, "rho": 0.5}
+    assert search.joined([other, one], ranges) == search.joined([one, other], ranges)
+    three = search.joined([one, other, {"lr": 0.09}], ranges)
+    assert three["lr"] == float(f"{(0.01 * 0.04 * 0.09) ** (1 / 3):.4g}")
+    assert search.joined([one], ()) == one
+
+
 def test_the_runs_of_a_preset_are_counted_before_they_are_made():
     assert count_runs(STUDY, toy.TINY) == 4 * toy.TINY.seeds
     fewer = replace(toy.TINY, where={"noise": {"seeds": 2}})

@@ -68,6 +68,9 @@ UNFAIR = {
     "core arm sgd must search and train like the others": {
         "arms": (replace(SGD, train_fraction=0.5), SLOW)
     },
+    "arm child takes its settings from its parent 'adam', which must be an arm of toy": {
+        "arms": (*ARMS, replace(CHILD, parent=("sgd", "adam")))
+    },
     "arm child takes its settings from its parent 'sam', which must be an arm of toy; it has sgd": {
         "arms": (*ARMS, replace(CHILD, parent="sam"))
     },

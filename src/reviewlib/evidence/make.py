@@ -107,7 +107,7 @@ def verify(
         )
     reasons = to_rerun(stored, study, store)
     stale = {name for names in reasons.values() for name in names}
-    stale |= {arm.name for arm in study.arms if arm.parent in stale}  # they take its settings
+    stale |= {arm.name for arm in study.arms if stale & {*arm.parents}}  # they take its settings
     rerun = [arm.name for arm in study.arms_of(preset) if arm.name in stale]
     record = stored
     if stale:

@@ -39,7 +39,7 @@ def is_timed(study: Study, terms: Contrast) -> bool:
 def at_parents_settings(study: Study, terms: Contrast) -> bool:
     """Return whether a contrast has an arm that takes its settings from a parent."""
     return any(
-        study.parent(study.arm(arm), study.condition(condition)) for _, arm, condition in terms
+        study.parents(study.arm(arm), study.condition(condition)) for _, arm, condition in terms
     )
 
 

@@ -192,9 +192,11 @@ def _searched_otherwise(record: Record, study: Study, preset: Preset, store: Sto
         arm, where = arms[run["arm"]], run["condition"]
         if preset.settings_from is not None:
             return [source[arm.name, where, run["seed"]]] if given else None
-        if where in conditions and (parent := study.parent(arm, conditions[where])):
-            settings = own.get((*parent, run["seed"]))
-            return settings and search.around(settings)
+        if where in conditions and (parents := study.parents(arm, conditions[where])):
+            theirs = [own.get((*parent, run["seed"])) for parent in parents]
+            if None in theirs:
+                return None
+            return search.around(search.joined(theirs, study.hyperparameters))
         return search.trials_of(study, arm, run["seed"], record.sizes(where)["trials"])
 
     def tried(run: dict) -> list[Settings]:

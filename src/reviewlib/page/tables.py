@@ -10,7 +10,7 @@ from reviewlib.evidence import stats, units
 from reviewlib.evidence.contrasts import by_seed
 from reviewlib.evidence.health import not_learned
 from reviewlib.evidence.record import Record
-from reviewlib.evidence.results import at_parents_settings
+from reviewlib.evidence.results import at_parents_settings, results
 from reviewlib.evidence.rules import NOT_LEARNED
 from reviewlib.evidence.verdicts import Verdict
 from reviewlib.page import costs
@@ -98,7 +98,8 @@ def two_by_two(
     for name, contrast in found.items():
         row = {"main effects and interaction": what[name]}
         for heading, log in (("fewer errors, points", False), ("errors divided by", True)):
-            values = by_seed(record.rows, contrast, "error", log=log, sign=-1.0)
+            judged = results(study, record, contrast)
+            values = by_seed(judged, contrast, "error", log=log, sign=-1.0)
             interval, scale = stats.t_interval(values), "log ratio" if log else "difference"
             ends = interval_text(interval, "error", scale)
             row[heading] = f"{units.effect(interval.mean, 'error', scale)}; {ends}"
@@ -109,10 +110,14 @@ def two_by_two(
 def contrast_label(study: Study, out: Verdict) -> str:
     """Return what is compared: "SAM − SGD · clean labels"."""
     claim = out.claim
-    terms = _terms(study, claim, " · ")
-    if len(claim.contrast) > 2:
+    weights = sorted(weight for weight, *_ in claim.contrast)
+    if weights == [-1, -1, 1, 1]:
         _, arm, condition = claim.contrast.terms[0]
         terms = f"{study.arm(arm).label}, interaction · {study.condition(condition).label}"
+    elif len(weights) > 2:
+        terms = claim.statement.rstrip(".")
+    else:
+        terms = _terms(study, claim, " · ")
     early = ", stopped early" if claim.metric.startswith("early") else ""
     return terms + early + how(study, claim)
 
@@ -187,10 +192,15 @@ def _power(study: Study, out: Verdict) -> str | None:
 def _searched(study: Study, arm: Arm) -> str:
     """Return what an arm is tuned over, and why over less than others."""
     if arm.parent:
-        parent = study.arm(arm.parent)
+        labels = " and ".join(study.arm(name).label for name in arm.parents)
+        between = (
+            "in the middle between the settings of"
+            if len(arm.parents) > 1
+            else "at the settings of"
+        )
         factors = ", ".join(f"{factor:g}" for factor in FACTORS)
-        tries_rates = "lr" in parent.search and not study.awaiting
-        return f"at the settings of {parent.label}" + f", lr × {factors}" * tries_rates
+        tries_rates = "lr" in study.searched(arm) and not study.awaiting
+        return f"{between} {labels}" + f", lr × {factors}" * tries_rates
     why = f" ({arm.searches_less})" if arm.searches_less else ""
     return (", ".join(arm.search) or "nothing") + why
 

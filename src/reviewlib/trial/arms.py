@@ -123,8 +123,8 @@ class Arm(Operand):
             initializations and batch orders on the same images, as an A/A control needs.
         stochastic: whether its training draws random numbers (views, dropout, random directions);
             only the trials of one seed, which share the draws, then train together.
-        parent: name of the arm whose settings an ablation takes, seed by seed (see
-            `Study.parent`).
+        parent: name of the arm whose settings an ablation takes, seed by seed; or several arms, in
+            the middle of whose settings a combination trains (see `search.joined`).
         searches_less: why a core arm leaves out a hyperparameter that the others search, or takes
             another range under another name; printed on the page.
         may_fail: whether it may be as bad as it likes, such as a random mask; another arm of a
@@ -144,7 +144,7 @@ class Arm(Operand):
     train_fraction: float = 1.0
     search_seed: int = 0
     stochastic: bool = False
-    parent: str = ""
+    parent: str | tuple[Arm | str, ...] = ""
     searches_less: str = undigested(default="")
     may_fail: bool = False
     conditions: tuple[Condition | str, ...] = ()
@@ -152,6 +152,8 @@ class Arm(Operand):
     def __post_init__(self) -> None:
         """Raise ValueError for an unknown role or a fraction out of range."""
         object.__setattr__(self, "conditions", names_of(self.conditions))
+        if not isinstance(self.parent, str):
+            object.__setattr__(self, "parent", names_of(self.parent))
         if self.role not in ROLES:
             raise ValueError(f"the role of arm {self.name} must be one of {ROLES}, got {self.role}")
         if not 0 < self.train_fraction <= 1:
@@ -159,6 +161,13 @@ class Arm(Operand):
                 f"the train_fraction of arm {self.name} must lie in (0, 1], "
                 f"got {self.train_fraction}"
             )
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The names of the arms whose settings it takes."""
+        if isinstance(self.parent, tuple):
+            return self.parent
+        return (self.parent,) if self.parent else ()
 
     @property
     def terms(self) -> tuple[tuple[float, str, None]]:

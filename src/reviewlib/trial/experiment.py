@@ -128,11 +128,12 @@ def _searched(
         found = {**known, **chosen(rows.values())}
         runs = []
         for arm, where, seed in asked:
-            parent = study.parent(arm, where)
-            if bool(parent) != following:
+            parents = study.parents(arm, where)
+            if bool(parents) != following:
                 continue
-            if parent:
-                trials = search.around(found[*parent, seed])
+            if parents:
+                theirs = [found[*parent, seed] for parent in parents]
+                trials = search.around(search.joined(theirs, study.hyperparameters))
             else:
                 trials = search.trials_of(study, arm, seed, preset.at(where).trials)
             runs.append(Run(arm, where, seed, preset.at(where), tuple(trials)))

@@ -53,7 +53,7 @@ def test_digest(study: Study, preset: Preset) -> str:
 def arms_tested(study: Study) -> list[Arm]:
     """Return the arms that the primary claims and the controls compare, and their parents."""
     compared = [study.arm(name) for _, name, _ in _terms(study)]
-    names = {name for arm in compared for name in (arm.name, arm.parent)}
+    names = {name for arm in compared for name in (arm.name, *arm.parents)}
     return [arm for arm in study.arms if arm.name in names]
 
 
@@ -87,7 +87,7 @@ def replay(study: Study, arm: Arm) -> Fingerprint:
     images from the shipped subset, in double precision: a net with BatchNorm amplifies rounding, by
     which processors differ, a millionfold within these few steps.
     """
-    searched = [each for each in study.hyperparameters if each.name in _searched_by(study, arm)]
+    searched = [each for each in study.hyperparameters if each.name in study.searched(arm)]
     trials = tuple({each.name: each.at(u) for each in searched} for u in (0.5, 0.25))
     seed = study.seeds(TINY)[0]
     tiny = [
@@ -139,8 +139,3 @@ def _close(stored: list[float], fresh: list[float], tolerance: float) -> bool:
         math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
         for a, b in zip(stored, fresh, strict=True)
     )
-
-
-def _searched_by(study: Study, arm: Arm) -> tuple[str, ...]:
-    """Return the hyperparameters that an arm's trials differ in; an ablation has its parent's."""
-    return study.arm(arm.parent).search if arm.parent else arm.search

@@ -54,9 +54,9 @@ def lines(study: Study, device: str = "cpu") -> Iterator[str]:
 
 
 def _rows(study: Study, arm: Arm, condition: Condition, preset: Preset, device: str) -> list[Row]:
-    owner = study.arm(arm.parent) if arm.parent else arm
     seed = study.seeds(preset)[0]
-    trials = tuple(search.trials_of(study, owner, seed, TRIALS))
+    searched = [each for each in study.hyperparameters if each.name in study.searched(arm)]
+    trials = tuple(search.points(searched, seed, TRIALS) if searched else [{}])
     return perform(study, [Run(arm, condition, seed, preset, trials)], device)
 
 
@@ -75,7 +75,7 @@ def _forecast(
         for arm in study.arms_in(condition, preset):
             if preset.settings_from:
                 trials = 1
-            elif study.parent(arm, condition):
+            elif study.parents(arm, condition):
                 trials = len(search.FACTORS)
             else:
                 trials = sizes.trials if arm.search else 1

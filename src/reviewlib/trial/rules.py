@@ -157,30 +157,30 @@ def _require_parents(study: Study) -> None:
         children = {
             f"{name} in {where}"
             for _, name, where in claim.contrast
-            if name in arms and where in places and study.parent(arms[name], places[where])
+            if name in arms and where in places and study.parents(arms[name], places[where])
         }
         if named := sorted(children):
             raise ValueError(
                 f"primary claim {claim.name} compares {', '.join(named)}, which has no search of "
                 "its own: give it one instead of a parent, or make the claim exploratory"
             )
-    for arm in (arm for arm in study.arms if arm.parent):
-        needs = f"arm {arm.name} takes its settings from its parent {arm.parent!r}, which must "
-        if arm.parent not in arms:
+    for arm, parent in [(each, name) for each in study.arms for name in each.parents]:
+        needs = f"arm {arm.name} takes its settings from its parent {parent!r}, which must "
+        if parent not in arms:
             raise ValueError(f"{needs}be an arm of {study.name}; it has {', '.join(arms)}")
-        if arms[arm.parent].parent:
+        if arms[parent].parent:
             raise ValueError(f"{needs}have a search of its own, and has a parent: name that one")
         if arm.search:
             raise ValueError(
                 f"{needs}search for both, but {arm.name} searches {list(arm.search)}: leave its "
                 "search empty, or its parent"
             )
-        run = {where.name for where in study.conditions if arms[arm.parent] in study.arms_in(where)}
+        run = {where.name for where in study.conditions if arms[parent] in study.arms_in(where)}
         own = {where.name for where in study.conditions if arm in study.arms_in(where)}
         if missing := sorted(own - run):
             raise ValueError(f"{needs}run in {missing} too: give both the same conditions")
         for preset in study.presets:
-            if arm in study.arms_of(preset) and arms[arm.parent] not in study.arms_of(preset):
+            if arm in study.arms_of(preset) and arms[parent] not in study.arms_of(preset):
                 raise ValueError(f"{needs}be an arm of preset {preset.name} too: name it there")
 
 
@@ -193,7 +193,7 @@ def _require_parent_conditions(study: Study) -> None:
             raise ValueError(f"{needs}be a condition of {study.name}; it has {', '.join(places)}")
         if places[where.parent].parent:
             raise ValueError(f"{needs}be searched itself, and has a parent: name that one")
-        parents = {study.parent(arm, where)[0] for arm in study.arms_in(where)}
+        parents = {name for arm in study.arms_in(where) for name, _ in study.parents(arm, where)}
         run = {arm.name for arm in study.arms_in(places[where.parent])}
         if missing := sorted(parents - run):
             raise ValueError(f"{needs}run {', '.join(missing)} too: add it there")
@@ -211,11 +211,9 @@ def _require_parent_conditions(study: Study) -> None:
 
 def _require_fixed_to_count(study: Study) -> None:
     """Raise ValueError for an arm that fixes what its trials set: they would win, unseen."""
-    arms = {arm.name: arm for arm in study.arms}
     for arm in study.arms:
-        searched = arms[arm.parent].search if arm.parent else arm.search
-        if both := sorted(set(searched) & set(arm.fixed)):
-            whose = f"its parent {arm.parent} searches" if arm.parent else "it searches too"
+        if both := sorted(set(study.searched(arm)) & set(arm.fixed)):
+            whose = f"its parent {arm.parents[0]} searches" if arm.parent else "it searches too"
             raise ValueError(
                 f"arm {arm.name} fixes {both}, which {whose}, and the search would win: read the "
                 "fixed value under another name, or leave it out"

@@ -65,6 +65,23 @@ def trials_of(study: Study, arm: Arm, seed: int, trials: int) -> list[Settings]:
     return points(searched, own_seed(arm, seed), trials) if searched else [{}]
 
 
+def joined(parents: Sequence[Settings], searched: Iterable[Hyperparameter]) -> Settings:
+    """Return the settings in the middle of those of several arms, to four significant digits.
+
+    A hyperparameter of one of them keeps its value. One that several have takes the mean, on the
+    scale that it is searched on.
+    """
+    if len(parents) == 1:
+        return dict(parents[0])
+    merged = {}
+    for each in searched:
+        values = [settings[each.name] for settings in parents if each.name in settings]
+        if values:
+            mean = np.exp(np.mean(np.log(values))) if each.log else np.mean(values)
+            merged[each.name] = float(f"{mean:.4g}")
+    return merged
+
+
 def around(settings: Settings) -> list[Settings]:
     """Return an ablation's trials: its parent's settings, with other learning rates too."""
     if "lr" not in settings:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from reviewlib.storage import meaning, undigested
@@ -196,14 +197,15 @@ class Study:
             return [arm for arm in arms if arm.name in condition.arms]
         return [arm for arm in arms if not arm.conditions or condition.name in arm.conditions]
 
-    def parent(self, arm: Arm, condition: Condition) -> tuple[str, str] | None:
-        """Return the arm and condition whose settings an arm takes; None if it searches itself.
+    def parents(self, arm: Arm, condition: Condition) -> list[tuple[str, str]]:
+        """Return the arms and the condition whose settings an arm takes; [] if it searches itself.
 
         It tries them at half, once and twice the learning rate.
         """
         if not (arm.parent or condition.parent):
-            return None
-        return arm.parent or arm.name, condition.parent or condition.name
+            return []
+        where = condition.parent or condition.name
+        return [(name, where) for name in arm.parents or (arm.name,)]
 
     def seeds(self, preset: Preset) -> range:
         """Return the final seeds of this `results_version`, which have no other use."""
@@ -213,6 +215,11 @@ class Study:
     def preset(self, name: str) -> Preset:
         """Return the preset of that name."""
         return self._found("preset", self.presets, name)
+
+    def searched(self, arm: Arm) -> tuple[str, ...]:
+        """Return what an arm's settings are: what it searches, or what its parents do."""
+        theirs = (self.arm(name).search for name in arm.parents)
+        return tuple(dict.fromkeys(chain(arm.search, *theirs)))
 
     def _found(self, what: str, things: tuple[T, ...], name: str) -> T:
         """Return the thing of that name; raise ValueError with the known names if none has it."""
