@@ -277,17 +277,25 @@ def jensen_shannon(*logits: Tensor) -> Tensor:
     return (log_p.exp() * (log_p - log_mixture)).sum(-1).mean((0, -1))
 
 
+def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """Return the mean cross-entropy of logits (..., B, K) with labels y (..., B), in nats."""
+    return -F.log_softmax(logits, -1).gather(-1, y.unsqueeze(-1)).mean((-2, -1))
+
+
 @dataclass(frozen=True, eq=False)
 class AugMixLoss:
-    """Cross-entropy of the clean images plus lambda times the divergence of three views.
+    """The loss of the clean images plus lambda times the divergence of three views.
 
     Attributes:
         augment: makes the two augmented views.
         weight: lambda; the paper has 12.
+        loss: maps the logits of the clean images and y to their loss; the mean cross-entropy, or
+            one with label smoothing, say.
     """
 
     augment: Callable[[Tensor], Tensor] = AugMix()
     weight: float = 12.0
+    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy
 
     def __call__(self, model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
         """Return the mean loss, in nats; the model sees all views in one forward pass.
@@ -298,8 +306,7 @@ class AugMixLoss:
             y: labels (B,), or (R, B).
         """
         clean, *others = views(model, x, self.augment)
-        nll = -F.log_softmax(clean, -1).gather(-1, y.unsqueeze(-1)).mean((-2, -1))
-        return nll + self.weight * jensen_shannon(clean, *others)
+        return self.loss(clean, y) + self.weight * jensen_shannon(clean, *others)
 
 
 def views(
