@@ -75,6 +75,17 @@ def rule_for_gain(interval: Interval, margin: float) -> str:
     return "no meaningful gain" if interval.hi < margin else "inconclusive"
 
 
+def rule_for_survival(interval: Interval) -> str:
+    """Return whether a supported gain survives next to another method (PROTOCOL rule 11).
+
+    Args:
+        interval: of the gain when the method is added last, minus half its gain alone.
+    """
+    if interval.lo > 0:
+        return "survives"
+    return "does not survive" if interval.hi < 0 else "undecided"
+
+
 def rule_for_no_loss(interval: Interval, control: Interval, margin: float) -> str:
     """Return the verdict on a claim of no loss (PROTOCOL rule 9).
 
