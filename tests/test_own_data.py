@@ -172,7 +172,12 @@ def test_a_private_book_has_its_own_folder_and_only_chapters_with_evidence(
         (root / folder).mkdir(parents=True)
     (root / "book" / "index.md").write_text("# A book\n")
     (root / "_config.yml").write_text("sphinx: {config: {language: en}}\n")
-    (root / "_toc.yml").write_text("root: book/index\n")
+    parts = [["glob: notebooks/*"], ["file: notebooks/other"], ["file: book/status"]]
+    toc = {
+        "root": "book/index",
+        "parts": [{"chapters": list(map(yaml.safe_load, p))} for p in parts],
+    }
+    (root / "_toc.yml").write_text(yaml.safe_dump(toc))
     for chapter_name in ("toy", "other"):
         (root / "notebooks" / f"{chapter_name}.ipynb").write_text("{}")
     monkeypatch.setattr(private, "build", lambda root, _, **how: asked.update(how, root=root))
@@ -184,8 +189,22 @@ def test_a_private_book_has_its_own_folder_and_only_chapters_with_evidence(
     (made,) = (root / "_build" / "private").iterdir()
     assert [path.name for path in (made / "notebooks").iterdir()] == ["toy.ipynb"]
     assert (made / "book" / "index.md").exists()
+    kept = yaml.safe_load((made / "_toc.yml").read_text())
+    assert [part["chapters"] for part in kept["parts"]] == [
+        [{"glob": "notebooks/*"}],
+        [{"file": "book/status"}],
+    ]
     config = yaml.safe_load((made / "_config.yml").read_text())
     assert config["sphinx"]["config"] == {"language": "en", "other_data": name}
+
+
+def test_a_glob_that_would_find_no_chapter_is_left_out_too():
+    parts = [{"chapters": [{"glob": "notebooks/*"}]}, {"chapters": [{"file": "notebooks/all"}]}]
+    toc = {"root": "book/index", "parts": parts}
+    assert private._only(toc, ["all"]) == {"root": "book/index", "parts": parts[1:]}
+    assert private._only(toc, ["all", "one"]) == toc
+    assert private._only(toc, ["one"]) == {"root": "book/index", "parts": parts[:1]}
+    assert private._only({"root": "book/index"}, ["one"]) == {"root": "book/index"}
 
 
 def tried(store, preset):

@@ -68,9 +68,35 @@ def _copy_sources(root: Path, private: Path, chapters: Sequence[str], data_name:
         shutil.rmtree(private / name, ignore_errors=True)
     shutil.copytree(root / "book", private / "book")
     (private / "notebooks").mkdir()
-    shutil.copy(root / "_toc.yml", private)
+    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf8"))
+    (private / "_toc.yml").write_text(yaml.safe_dump(_only(toc, chapters)), encoding="utf8")
     for name in chapters:
         shutil.copy(root / "notebooks" / f"{name}.ipynb", private / "notebooks")
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf8"))
     config["sphinx"]["config"]["other_data"] = data_name
     (private / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf8")
+
+
+def _only(toc: dict[str, Any], chapters: Sequence[str]) -> dict[str, Any]:
+    """Return a table of contents without the notebooks that it names beyond these chapters.
+
+    A glob of notebooks that would then find nothing goes too.
+    """
+    named = {
+        Path(each["file"]).stem
+        for part in toc.get("parts", ())
+        for each in part["chapters"]
+        if str(each.get("file")).startswith("notebooks/")
+    }
+
+    def stays(each: dict[str, str]) -> bool:
+        if "glob" in each:
+            return bool(set(chapters) - named)
+        file = Path(each["file"])
+        return file.parts[0] != "notebooks" or file.stem in chapters
+
+    parts = [
+        part | {"chapters": [each for each in part["chapters"] if stays(each)]}
+        for part in toc.get("parts", ())
+    ]
+    return toc | {"parts": [part for part in parts if part["chapters"]]} if parts else toc

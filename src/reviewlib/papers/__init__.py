@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 
 def found() -> list[str]:
-    """Return the names of all studies: the folders here that have a study.py."""
-    return sorted(
-        module.name
-        for module in pkgutil.iter_modules(__path__)
-        if (folder_of(module.name) / "study.py").exists()
-    )
+    """Return the names of all studies: the folders here that have a study.py.
+
+    One without a method of its own, which combines others, comes last.
+    """
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    studies = [name for name in names if (folder_of(name) / "study.py").exists()]
+    return sorted(studies, key=lambda name: (not (folder_of(name) / "method.py").exists(), name))
 
 
 def find(name: str) -> Study:

@@ -28,6 +28,14 @@ def test_a_copy_that_is_missing_or_of_another_version_is_a_warning(tmp_path):
     assert "the executed copy of b.ipynb is of another version" in warnings
 
 
+def test_a_page_that_the_table_of_contents_names_is_not_listed_by_a_glob_too(tmp_path):
+    copies = dict.fromkeys("ab", smallbook.executed(picture=("image/svg+xml", SVG)))
+    own = "```{toctree}\n../notebooks/b\n```\n"
+    pages, _ = smallbook.build(tmp_path, [], copies, top=own)
+    links = [pages["index"].count(f'href="../notebooks/{name}.html"') for name in "ab"]
+    assert links[0] == links[1] > 0
+
+
 def test_an_injected_cell_does_not_make_a_copy_another_version():
     notebook = json.loads(smallbook.executed())
     cell = {"cell_type": "code", "source": "n = 1", "metadata": {"tags": ["injected-parameters"]}}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
@@ -89,6 +90,16 @@ def overlay(app: Sphinx, docname: str, source: list[str]) -> None:
             subtype="stale",
         )
     source[0] = text
+
+
+def listed_once(app: Sphinx, doctree: nodes.document) -> None:
+    """Drop from what a glob of the table of contents finds the pages that it also names."""
+    trees = list(doctree.findall(addnodes.toctree))
+    named = {page for tree in trees if not tree["glob"] for page in tree["includefiles"]}
+    for tree in trees:
+        if tree["glob"]:
+            tree["entries"] = [each for each in tree["entries"] if each[1] not in named]
+            tree["includefiles"] = [each for each in tree["includefiles"] if each not in named]
 
 
 def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
@@ -170,6 +181,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", derive_addresses, priority=100)
     app.connect("config-inited", announce_other_data, priority=100)
     app.connect("source-read", overlay)
+    # after the table of contents has been written into the root page
+    app.connect("doctree-read", listed_once, priority=900)
     app.connect("html-page-context", page_scripts, priority=900)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", write_verdicts)

@@ -20,6 +20,7 @@ LONGER = Condition("longer_search", "four times the search", stack=BATCHED)
 LR_DECAY = ("lr", "weight_decay")
 OF = {method.name: method for method in METHODS}
 PAIRS = tuple(combinations(METHODS, 2))
+NAMES = tuple(f"{first.name}-{second.name}" for first, second in PAIRS)  # in those of claims
 # What greedy addition chose by validation on pilot seeds.
 STACK = ("smoothing", "augmix", "weightnet")
 # The plain net's steps at the cost of the stack, whose images have three views, and one more.

@@ -6,7 +6,7 @@ from functools import reduce
 from operator import add
 
 from reviewlib.papers.combinations import arms
-from reviewlib.papers.combinations.arms import CLEAN, LONGER, NOISE, PAIRS, SEARCHED
+from reviewlib.papers.combinations.arms import CLEAN, LONGER, NAMES, NOISE, PAIRS, SEARCHED
 from reviewlib.papers.combinations.methods import METHODS
 from reviewlib.trial.contrast import two_by_two
 from reviewlib.trial.declare import gain, no_loss
@@ -55,12 +55,12 @@ CLAIMS = (
     ),
     *(
         gain(
-            f"{arms.named(pair).replace('_', '-')}-interaction",
+            f"{name}-interaction",
             two_by_two(
                 arms.plain, *(arms.alone[each.name] for each in pair), arms.pairs[pair], CLEAN
             )["interaction"],
         )
-        for pair in PAIRS
+        for name, pair in zip(NAMES, PAIRS, strict=True)
     ),
     *(
         gain(
