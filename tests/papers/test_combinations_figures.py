@@ -139,12 +139,16 @@ def test_every_pair_has_its_cell_on_clean_and_on_corrupted_images_and_black_text
     page = page_of({(LABEL, AUGMIX): -0.01})
     made = matrix._matrix(page)
     (axis,) = made.fig.axes
-    texts = [text for text in axis.texts if text.get_text()]
-    assert len(texts) == 36 and {text.get_color() for text in texts} == {"black"}
-    by_place = {text.get_position(): text.get_text() for text in texts}
-    assert points(by_place[0.5, 1.5]) == -1  # row AugMix, column label smoothing: clean
-    assert points(by_place[1.5, 0.5]) == -1  # corrupted
-    assert points(by_place[1.5, 1.5]) == 2  # AugMix alone
+    assert len(axis.texts) == 2 * 36 and {text.get_color() for text in axis.texts} == {"black"}
+    means = {text.get_position(): text for text in axis.texts[::2]}
+    assert points(means[0.5, 1.38].get_text()) == -1  # row AugMix, column label smoothing: clean
+    assert points(means[1.5, 0.38].get_text()) == -1  # corrupted
+    assert points(means[1.5, 1.38].get_text()) == 2  # AugMix alone
+    bold = [place for place, text in means.items() if text.get_weight() == "bold"]
+    assert bold == [(0.5, 1.38)]
+    assert re.fullmatch(
+        r"−.* to −.*", axis.texts[2 * list(means).index((0.5, 1.38)) + 1].get_text()
+    )
     filled = axis.collections[0].get_facecolors()[:, :3]
     linear = np.where(filled <= 0.04045, filled / 12.92, ((filled + 0.055) / 1.055) ** 2.4)
     assert (linear @ [0.2126, 0.7152, 0.0722] + 0.05).min() / 0.05 > 4.5  # contrast with black

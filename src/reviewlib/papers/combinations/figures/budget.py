@@ -160,7 +160,9 @@ def _budgets(page: Chapter) -> Drawn:
         axis.axvline(0, color=INK, lw=1)
         axis.axvline(100 * MARGIN, color=GREEN, lw=1.4)
         axis.set(title=name, yticks=[], ylim=(0.4, len(mine) + 0.9))
-        axis.sharex(axes[0, 0])
+    ends = [100 * end for each in found for end in (each.gain.lo, each.gain.hi, MARGIN, 0)]
+    room = 0.04 * (max(ends) - min(ends))
+    plt.setp(axes[:, 0], xlim=(min(ends) - room, max(ends) + room))
     axes[-1, 0].set_xlabel("gain over the plain net, points of accuracy")
     said = "; ".join(f"with {budget}×, {answer(found, budget)}" for budget in BUDGETS)
     return Drawn(

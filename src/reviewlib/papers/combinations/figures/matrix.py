@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from reviewlib.evidence import units
 from reviewlib.page import costs
 from reviewlib.page.chapter import Chapter
-from reviewlib.page.drawing import STYLE, WIDTH, Drawn, show
+from reviewlib.page.drawing import MUTED, STYLE, WIDTH, Drawn, show
 from reviewlib.page.markup import folded, stamp_line
 from reviewlib.page.missing import needs_evidence
 from reviewlib.papers.combinations.arms import pairs
@@ -45,10 +45,10 @@ def _matrix(page: Chapter) -> Drawn:
         cells[place[second], place[first]] = each
     for (first, second), each in corrupted.items():
         cells[place[first], place[second]] = each
-    fig, axis = plt.subplots(figsize=(WIDTH, 4.6), layout="constrained")
-    _fill(axis, cells)
     adjusted = dict(zip(clean, effects.holm(list(clean.values())), strict=True))
     sure = [pair for pair, p in adjusted.items() if p < 0.05]
+    fig, axis = plt.subplots(figsize=(WIDTH, 4.6), layout="constrained")
+    _fill(axis, cells, {(place[second], place[first]) for first, second in sure})
     said = _said(clean, sure)
     return Drawn(
         fig,
@@ -56,25 +56,25 @@ def _matrix(page: Chapter) -> Drawn:
         "What two methods gain together beyond their gains alone, in points of error: below the "
         "diagonal on clean images, above it on corrupted ones. On the diagonal, the gain of each "
         "method alone at equal steps. Blue is better than the sum, red worse; below each number, "
-        f"its 95% interval. {said}",
+        f"its 95% interval; bold ones are below 0.05 after Holm's correction. {said}",
         f"A matrix of interactions. {said}",
     )
 
 
-def _fill(axis: Axes, cells: Cells) -> None:
-    """Draw the cells: color and number are the mean, the ends of the interval stand below it."""
+def _fill(axis: Axes, cells: Cells, sure: set[tuple[int, int]]) -> None:
+    """Draw the cells: color and number are the mean, the interval stands below it."""
     size = len(METHODS)
     means = np.full((size, size), np.nan)
-    texts = np.full((size, size), "", dtype=object)
-    for where, each in cells.items():
-        means[where] = 100 * each.interval.mean
-        texts[where] = _text(each)
+    for (row, column), each in cells.items():
+        means[row, column] = 100 * each.interval.mean
+        weight = "bold" if (row, column) in sure else "normal"
+        at = {"ha": "center", "va": "center", "color": "black"}
+        axis.text(column + 0.5, row + 0.38, _points(each.interval.mean), weight=weight, **at)
+        axis.text(column + 0.5, row + 0.68, _ends(each), fontsize=5.4, **at)
     most = np.nanmax(np.abs(means)) / DARKEST or 1
     names = [method.label.replace(" ", "\n") for method in METHODS]
     sns.heatmap(
         means,
-        annot=texts,
-        fmt="",
         cmap=COLORS,
         vmin=-most,
         vmax=most,
@@ -82,22 +82,20 @@ def _fill(axis: Axes, cells: Cells) -> None:
         xticklabels=names,
         yticklabels=names,
         linewidths=1.5,
-        annot_kws={"fontsize": 6.3, "color": "black", "linespacing": 1.35},
         ax=axis,
     )
     for number in range(size):
-        axis.add_patch(plt.Rectangle((number, number), 1, 1, fill=False, edgecolor="black", lw=1.2))
+        frame = plt.Rectangle((number, number), 1, 1, fill=False, ec=MUTED, lw=1.4, clip_on=False)
+        axis.add_patch(frame)
+    axis.set_title("above the diagonal: corrupted images", loc="right", fontsize=8)
+    axis.set_xlabel("below the diagonal: clean images", loc="left", fontsize=8)
     axis.tick_params(length=0, labelsize=8)
     axis.tick_params(axis="y", rotation=0)
     axis.grid(False)
 
 
-def _text(each: Effect) -> str:
-    mean, lo, hi = (
-        units.effect(value, "error")
-        for value in (each.interval.mean, each.interval.lo, each.interval.hi)
-    )
-    return f"{mean}\n{lo}\nto {hi}"
+def _points(value: float) -> str:
+    return units.effect(value, "error")
 
 
 def _said(clean: dict, sure: list[tuple[Method, Method]]) -> str:
@@ -129,11 +127,11 @@ def _table(clean: dict, corrupted: dict, adjusted: dict) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "pair": _named(pair),
-            "interaction, points": units.effect(each.interval.mean, "error"),
+            "interaction, points": _points(each.interval.mean),
             "95%": _ends(each),
             "p": f"{each.p:.2g}",
             "p, Holm": f"{adjusted[pair]:.2g}",
-            "corrupted, points": units.effect(corrupted[pair].interval.mean, "error"),
+            "corrupted, points": _points(corrupted[pair].interval.mean),
             "corrupted, 95%": _ends(corrupted[pair]),
             "n": each.interval.n,
         }
