@@ -7,12 +7,34 @@ from typing import Annotated, Literal
 
 import typer
 
+
+def place(text: str) -> Path:
+    """Return a path that somebody gave, with ~ for the home folder.
+
+    Raises:
+        BadParameter: it is empty, or names the home folder of nobody.
+    """
+    if not text.strip():
+        raise typer.BadParameter("a path must not be empty; leave the option out for its default")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise typer.BadParameter(f"{text} names the home folder of nobody: {error}") from error
+
+
+def data_named(text: str) -> str:
+    """Return the name of a data set or a folder of images, with ~ for the home folder."""
+    return str(place(text))
+
+
 Name = Annotated[str, typer.Argument(help="A paper, as `reviewlib list` names it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other tools.")]
 Root = Annotated[
     Path | None,
     typer.Option(
-        help="The book's folder; by default the nearest one above that has a _config.yml."
+        parser=place,
+        metavar="<path>",
+        help="The book's folder; by default the nearest one above that has a _config.yml.",
     ),
 ]
 Only = Annotated[
@@ -27,13 +49,20 @@ Data = Annotated[
     str | None,
     typer.Option(
         "--data",
+        parser=data_named,
+        metavar="<str>",
         help="Other data: cifar10, or a folder of images with a folder per class. Records on "
         "other data are kept outside the package, and every preset tunes for itself.",
     ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", help="Write DIR/NAME/PRESET.json instead of the package's records."),
+    typer.Option(
+        "--out",
+        parser=place,
+        metavar="<path>",
+        help="Write DIR/NAME/PRESET.json instead of the package's records.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")]
 Engine = Annotated[

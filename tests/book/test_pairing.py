@@ -120,3 +120,71 @@ def test_pull_takes_the_notebook_and_never_rewrites_a_text_it_was_given(tmp_path
     with pytest.raises(ValueError, match=r"a notebook ends in \.ipynb, got .*a\.py"):
         pairing.pull(text)
     assert text.read_text().endswith("# an edit\n")
+
+
+# What must not be lost
+
+
+def edited(folder, change):
+    """Change the notebook as Jupyter does, which keeps the cells' identifiers."""
+    path = folder / "a.ipynb"
+    notebook = json.loads(path.read_text())
+    change(notebook["cells"])
+    path.write_text(json.dumps(notebook))
+    return path
+
+
+def test_a_pasted_picture_is_not_pulled_away(folder):
+    picture = {"image.png": {"image/png": "aGVsbG8="}}
+    path = edited(folder, lambda cells: cells[0].update(attachments=picture))
+    before = [(folder / side).read_text() for side in ("a.py", "a.ipynb")]
+    with pytest.raises(ValueError, match=r"a\.ipynb: cell 1 would lose or change its attachments"):
+        pairing.pull(path)
+    assert [(folder / side).read_text() for side in ("a.py", "a.ipynb")] == before
+    assert "a.ipynb was edited, and a.py does not have the edit" in pairing.problem(folder, "a")
+    with pytest.raises(ValueError, match="was edited"):
+        pairing.write(folder)
+
+
+def test_a_cell_with_a_line_that_starts_a_cell_stays_one_cell(folder):
+    source = 'a = """\n# %% [markdown]\n"""'
+    path = edited(folder, lambda cells: cells[1].update(source=source))
+    pairing.pull(path)
+    cells = json.loads(path.read_text())["cells"]
+    assert len(cells) == 5 and "".join(cells[1]["source"]) == source
+
+
+def test_an_edit_of_the_notebook_is_not_overwritten_unless_somebody_insists(folder):
+    path = edited(folder, lambda cells: cells[3].update(source="double(4)"))
+    (folder / "b.py").write_text(TEXT)
+    keep = "a.ipynb was edited, and a.py does not have the edit: run `reviewlib pair --pull "
+    with pytest.raises(ValueError, match=keep):
+        pairing.write(folder)
+    assert not (folder / "b.ipynb").exists()  # nothing is written
+    assert pairing.problem(folder, "a").startswith(keep)
+    assert "double(4)" in path.read_text()
+    assert pairing.write(folder, force=True) == [path, folder / "b.ipynb"]
+    assert pairing.check(folder) == [] and "double(4)" not in path.read_text()
+
+
+def test_a_notebook_that_was_only_run_is_written_again(folder):
+    path = edited(folder, lambda cells: cells[3].update(execution_count=3, outputs=[]))
+    assert pairing.problem(folder, "a") == "a.ipynb is not what a.py gives: run `reviewlib pair`"
+    assert pairing.write(folder) == [path]
+
+
+def test_a_notebook_with_the_marks_of_a_merge_is_named(folder):
+    path = folder / "a.ipynb"
+    path.write_text("<<<<<<< HEAD\n" + path.read_text())
+    why = "a.ipynb: must be a notebook, and it has the marks of a merge conflict: resolve or"
+    assert pairing.problem(folder, "a").startswith(why)
+    with pytest.raises(ValueError, match=why):
+        pairing.pull(path)
+
+
+def test_the_mark_that_some_editors_put_first_is_no_content(folder):
+    for side in ("a.py", "a.ipynb"):
+        (folder / side).write_text((folder / side).read_text(), encoding="utf-8-sig")
+    assert pairing.check(folder) == [] and pairing.write(folder) == []
+    pairing.pull(folder / "a.ipynb")
+    assert (folder / "a.py").read_text() == TEXT

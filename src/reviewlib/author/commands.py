@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reviewlib.options import Device, Name, Root
+from reviewlib.options import Device, Name, Root, place
 from reviewlib.terminal import book_folder, fail, note, out, running, say, timing_table
 
 
@@ -16,8 +16,16 @@ def pair(
         False
     ),
     pull: Annotated[
-        Path | None, typer.Option(help="A .ipynb edited in Jupyter: rewrite its .py from it.")
+        Path | None,
+        typer.Option(
+            parser=place,
+            metavar="<path>",
+            help="A .ipynb edited in Jupyter: rewrite its .py from it.",
+        ),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite notebooks that were edited, too.")
+    ] = False,
     root: Root = None,
 ) -> None:
     """Write notebooks/NAME.ipynb from NAME.py where contents differ; file times do not matter."""
@@ -30,7 +38,7 @@ def pair(
         if pull is not None:
             pairing.pull(pull)
         if not check:
-            for path in pairing.write(folder):
+            for path in pairing.write(folder, force=force):
                 typer.echo(f"wrote {path}")
     except (OSError, ValueError) as error:
         raise fail(error) from error
@@ -83,7 +91,12 @@ def time_steps(
     ] = 10,
     out_dir: Annotated[
         Path | None,
-        typer.Option("--out", help="Write DIR/NAME/PRESET-timings.json, not the package's."),
+        typer.Option(
+            "--out",
+            parser=place,
+            metavar="<path>",
+            help="Write DIR/NAME/PRESET-timings.json, not the package's.",
+        ),
     ] = None,
     device: Device = "auto",
 ) -> None:
