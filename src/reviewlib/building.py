@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import typer
@@ -67,7 +68,7 @@ def build(
     from reviewlib.book.build import build as build_book
 
     book, parameters = book_folder(root), _for_the_book(parameter)
-    if data_name:
+    if data_name is not None:
         from reviewlib.book.private import build_on  # imports torch, which takes seconds
 
         build_book = partial(build_on, data_name=data_name)
@@ -94,4 +95,6 @@ def _for_the_book(parameters: list[str] | None) -> dict[str, str]:
     if "data" in given:
         message = "the book has its own data; `reviewlib build --data DATA` builds one on yours"
         raise fail(message, 2)
+    if not re.fullmatch(r"\d+|None", given.get("seeds", "None")):
+        raise fail(f"seeds must be a whole number of at least 2, got {given['seeds']!r}", 2)
     return given

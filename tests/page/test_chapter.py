@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import toy
 
+import toy
 from reviewlib.evidence import stats, units, verdicts
 from reviewlib.page import prose
 from reviewlib.page.chapter import open_chapter
@@ -25,7 +25,7 @@ def texts(bundles, kind):
     ("parameters", "message"),
     [
         ({"preset": "huge"}, "no preset 'huge'"),
-        ({"seeds": 1}, "seeds must be at least 2"),
+        ({"seeds": 1}, "seeds must be a whole number of at least 2"),
         ({"device": "tpu"}, "device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from reviewlib.data import cifar, image_folder
+from reviewlib.data.errors import DataError
 from reviewlib.data.fashion import full, subset
 from reviewlib.data.pools import POOLS
 from reviewlib.data.split import Split
@@ -77,11 +78,14 @@ def load(name: str = "fashion-mnist", device: str | torch.device = "cpu") -> Dat
         DataError: its files are missing, incomplete or corrupt.
     """
     if name not in NAMES:
-        if os.sep not in str(name) and not Path(name).is_dir():
+        if not str(name).strip() or (os.sep not in str(name) and not Path(name).is_dir()):
             raise ValueError(
                 f"data must be one of {', '.join(NAMES)}, or a folder of images, got {name!r}"
             )
-        name = str(Path(name).expanduser().resolve())
+        try:
+            name = str(Path(name).expanduser().resolve())
+        except RuntimeError as error:
+            raise DataError(f"{name} names the home folder of nobody: {error}") from error
     return _load(name, str(device))
 
 

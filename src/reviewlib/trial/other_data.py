@@ -25,11 +25,13 @@ def resize(preset: Preset, seeds: int | None = None, name: str | None = None) ->
     test images; unless `seeds` says otherwise, there are at most 40.
 
     Raises:
-        ValueError: there are fewer than two seeds, too few for an interval.
+        ValueError: `seeds` is no whole number, or below two, too few for an interval.
         DataError: the data set cannot be read, or is too small.
     """
-    if seeds is not None and seeds < 2:
-        raise ValueError(f"seeds must be at least 2, or there is no interval, got {seeds}")
+    if seeds is not None and (type(seeds) is not int or seeds < 2):
+        raise ValueError(
+            f"seeds must be a whole number of at least 2, or there is no interval, got {seeds!r}"
+        )
     if name in (None, preset.data):
         where = preset.where
         if seeds:
