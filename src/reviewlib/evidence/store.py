@@ -101,7 +101,7 @@ class Store:
             record = Record(**content, runs=runs, floor=floor, timings=beside)
             if (record.study, record.preset["name"]) != (study, preset):
                 holds = f"the {record.preset['name']} records of {record.study}"
-                raise RecordError(f"{path} holds {holds}")
+                raise RecordError(f"{path} holds {holds}: restore it, or {again}")
         except FileNotFoundError as error:
             raise RecordError(f"there are no records at {path}; {again}") from error
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
