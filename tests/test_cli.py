@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 import timed
-import toy
 from typer.testing import CliRunner
 
+import toy
 from reviewlib import cli, papers, train
 from reviewlib.book import build, execute
 from reviewlib.evidence.store import BOOK, Store
@@ -55,6 +55,29 @@ def test_every_command_explains_itself(command):
     assert command in call("--help").stdout
     done = call(command, "--help")
     assert done.exit_code == 0 and len(done.stdout) > 200
+
+
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [
+        ("jupytext", ("pair", "--check")),
+        ("jupytext", ("pair", "--pull", "nosuch.ipynb")),
+        ("psutil", ("execute", "--only", "nosuch")),
+        ("psutil", ("build", "--only", "nosuch")),
+    ],
+)
+def test_a_command_without_its_extra_says_what_to_install(package, words):
+    code = (
+        "import sys\n"
+        f"sys.modules[{package!r}] = None\n"
+        "from reviewlib import cli\n"
+        f"sys.argv = ['reviewlib', *{words!r}]\n"
+        "cli.app()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    wanted = f"needs the package {package}, which the extra `book` brings: pip install"
+    assert wanted in " ".join(done.stderr.split()) and "Traceback" not in done.stderr
+    assert done.returncode == 1
 
 
 def test_a_study_runs_writes_its_records_and_prints_where(toy_study, tmp_path):

@@ -24,6 +24,7 @@ from reviewlib.options import (
     Verify,
 )
 from reviewlib.terminal import (
+    Commands,
     fail,
     note,
     out,
@@ -36,6 +37,7 @@ from reviewlib.terminal import (
 )
 
 app = typer.Typer(
+    cls=Commands,
     help="Fair Trial: deep-learning papers put to the test. Every paper has a study (tuned "
     "baselines, paired seeds), records of its runs, and a notebook that turns them into verdicts.",
     no_args_is_help=True,

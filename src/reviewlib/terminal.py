@@ -17,6 +17,7 @@ from rich import progress
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperGroup
 
 # What a terminal shows that has no Unicode, such as cp1252; anything else becomes a question mark.
 PLAIN = str.maketrans({"\N{MINUS SIGN}": "-", "\N{EN DASH}": "-", "\N{MULTIPLICATION SIGN}": "x"})
@@ -114,6 +115,21 @@ def reporting(book: Path, as_json: bool) -> Iterator[Callable[[Any], None]]:
         raise fail(trouble, code)
     if failed:
         raise typer.Exit(1)
+
+
+class Commands(TyperGroup):
+    """The commands; one that needs a package of an extra says so in one line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package in ("", "reviewlib"):
+                raise
+            what = f"this command needs the package {package}, which the extra `book` brings"
+            raise fail(f"{what}: pip install 'reviewlib[book]'") from error
 
 
 def study_table(rows: list[dict]) -> Table:

@@ -5,15 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import psutil
 import pytest
 import ray
 import tasks
-import toy
 from orphans import gone, wait_for
 
+import toy
 from reviewlib.trial import engines, experiment
 
 pytestmark = [
@@ -192,6 +193,25 @@ def test_without_ray_the_error_says_what_to_install(monkeypatch):
         ImportError, match=r"^engine 'ray' needs Ray: pip install reviewlib\[ray\]$"
     ):
         engines.map_tasks(tasks.scaled, TASKS, engine="ray")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999"])
+def test_a_cluster_that_does_not_answer_is_an_error_and_not_a_wait(address, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    start = time.monotonic()
+    with pytest.raises(ConnectionError, match=f"at RAY_ADDRESS={address}: start one"):
+        next(engines.map_tasks(tasks.scaled, TASKS, engine="ray"))
+    assert time.monotonic() - start < 2 * engines.PATIENCE
+
+
+def test_without_semaphores_the_error_says_to_use_one_job(monkeypatch):
+    def refuse(*_):
+        raise OSError("Function not implemented")
+
+    context = engines.multiprocessing.get_context("spawn")
+    monkeypatch.setattr(type(context), "Semaphore", refuse)
+    with pytest.raises(engines.WorkerError, match="Function not implemented.*use one job"):
+        next(engines.map_tasks(tasks.scaled, TASKS, engine="processes", jobs=2))
 
 
 def test_an_unknown_engine_and_zero_jobs_are_rejected():

@@ -8,7 +8,10 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
+import multiprocessing
 import os
+import re
+import socket
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
@@ -23,6 +26,7 @@ from reviewlib import sources
 ENGINES = ("local", "processes", "ray")
 # How often a task is restarted after its worker or machine has died.
 RETRIES = 3
+PATIENCE = 5.0  # seconds that a cluster's machine has to answer
 
 
 class WorkerError(RuntimeError):
@@ -60,7 +64,7 @@ def map_tasks(
         ImportError: Ray is not installed.
         ConnectionError: no Ray cluster answers at RAY_ADDRESS.
         WorkerError: a worker died repeatedly, cannot import the function, or has another version of
-            this package.
+            this package; or this machine cannot run several processes.
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
@@ -88,6 +92,13 @@ def _call(index: int, function: Callable[..., Any], *arguments: Any) -> tuple[in
 def _processes(
     function: Callable[..., Any], tasks: Sequence[tuple], jobs: int
 ) -> Iterator[tuple[int, Any]]:
+    try:
+        multiprocessing.get_context("spawn").Semaphore()
+    except (ImportError, OSError) as error:
+        raise WorkerError(
+            f"several processes need semaphores, and this machine gives none ({error}): make "
+            "/dev/shm writable, or use one job"
+        ) from error
     with joblib.parallel_config("loky", inner_max_num_threads=1):
         # In a larger batch, a task that raises would lose the results of the tasks before it.
         parallel = joblib.Parallel(jobs, return_as="generator_unordered", batch_size=1)
@@ -152,6 +163,7 @@ def _session(ray: ModuleType, jobs: int) -> Iterator[None]:
         yield
         return
     address = os.environ.get("RAY_ADDRESS")
+    _require_answer(address)
     size = {} if address else {"num_cpus": jobs, "include_dashboard": False}
     try:
         ray.init(
@@ -161,14 +173,29 @@ def _session(ray: ModuleType, jobs: int) -> Iterator[None]:
             **size,
         )
     except (ConnectionError, ray.exceptions.RayError) as error:
-        raise ConnectionError(
-            f"cannot connect to a Ray cluster at RAY_ADDRESS={address}: start one with `ray start "
-            "--head`, and give this process the RAY_AUTH_MODE and the token of the cluster"
-        ) from error
+        raise ConnectionError(_unreachable(address)) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_answer(address: str | None) -> None:
+    """Raise ConnectionError if nothing listens at HOST:PORT; Ray itself would wait for minutes."""
+    found = re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address or "")
+    if found is None:  # no address, or one like "auto", which Ray looks up
+        return
+    try:
+        socket.create_connection((found[1], int(found[2])), PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(_unreachable(address)) from error
+
+
+def _unreachable(address: str | None) -> str:
+    return (
+        f"cannot connect to a Ray cluster at RAY_ADDRESS={address}: start one with `ray start "
+        "--head`, and give this process the RAY_AUTH_MODE and the token of the cluster"
+    )
 
 
 def _check_resources(ray: ModuleType, gpus: float) -> None:
