@@ -364,6 +364,15 @@ def test_records_out_of_bounds_are_named(rule, good, bad, draft, record):
         assert len(problems) == expected and all("records/quick.json: " in p for p in problems)
 
 
+@pytest.mark.parametrize(("has_method", "most"), [(True, 7200), (False, 10_800)])
+def test_a_study_that_combines_papers_may_take_longer(has_method, most, draft, record):
+    if not has_method:
+        (draft.root / draft.folder / "method.py").unlink()
+    for seconds, expected in ((most, 0), (most + 1, 1)):
+        save(record, "laptop", cpu_seconds=seconds)
+        assert len(rules.problems(records.records_kept_to_their_budget, draft)) == expected
+
+
 def test_chapters_are_found_by_their_study_or_their_notebook(draft):
     (draft.root / "notebooks" / "orphan.py").touch()
     (draft.root / "notebooks" / ".ipynb_checkpoints").mkdir()
