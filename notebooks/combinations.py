@@ -129,7 +129,7 @@ page.experiment()
 
 # %% tags=["hide-input", "card"]
 figures.show_matrix(page)
-page.compare(*(f"{name}-alone" for name in arms.OF))
+page.compare(*(f"{name}-alone" for name in arms.alone))
 
 # %% [markdown]
 # ### All pairs
@@ -159,8 +159,8 @@ figures.survivors(page)
 # %% tags=["hide-input"]
 page.compare("smoothing-augmix-searched", "smoothing-weightnet-searched")
 page.compare("augmix-weightnet-searched")
-page.compare(*(f"{name}-alone-noise" for name in arms.OF))
-page.compare(*(f"{name}-alone-corrupted" for name in arms.OF))
+page.compare(*(f"{name}-alone-noise" for name in arms.alone))
+page.compare(*(f"{name}-alone-corrupted" for name in arms.alone))
 
 # %% [markdown]
 # ## In combination

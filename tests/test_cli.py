@@ -11,7 +11,7 @@ import timed
 from typer.testing import CliRunner
 
 import toy
-from reviewlib import cli, papers, train
+from reviewlib import cli, papers, terminal, train
 from reviewlib.book import build, execute
 from reviewlib.evidence.store import BOOK, Store
 from reviewlib.evidence.validity import problems
@@ -78,6 +78,24 @@ def test_a_command_without_its_extra_says_what_to_install(package, words):
     wanted = f"needs the package {package}, which the extra `book` brings: pip install"
     assert wanted in " ".join(done.stderr.split()) and "Traceback" not in done.stderr
     assert done.returncode == 1
+
+
+def test_runs_from_the_cache_are_no_measure_of_speed(monkeypatch):
+    shown = []
+
+    class Watched(terminal.progress.Progress):
+        def update(self, task, **fields):
+            shown.append((fields["completed"], fields["total"], fields["description"]))
+
+    monkeypatch.setattr(terminal.progress, "Progress", Watched)
+    with terminal.running("toy, laptop", 3) as advance:
+        for cached in (False, True, False):
+            advance({"from_cache": cached})
+    assert shown == [
+        (1, 3, "toy, laptop"),
+        (1, 2, "toy, laptop, 1 from the cache"),
+        (2, 2, "toy, laptop, 1 from the cache, logistic regression"),
+    ]
 
 
 def test_a_study_runs_writes_its_records_and_prints_where(toy_study, tmp_path):

@@ -72,7 +72,11 @@ def watched(items: list[str], doing: str) -> Iterator[str]:
 
 @contextmanager
 def running(what: str, runs: int) -> Iterator[Callable[[dict], None]]:
-    """Show a progress bar over a study's runs; call the yielded function after each run."""
+    """Show a progress bar over a study's runs; call the yielded function after each run.
+
+    A run from the cache is none to wait for, so it leaves the total, and the time that is left is
+    estimated from new runs. What follows the last run is logistic regression.
+    """
     columns = (
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
@@ -83,7 +87,17 @@ def running(what: str, runs: int) -> Iterator[Callable[[dict], None]]:
     )
     with progress.Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task(what, total=runs)
-        yield lambda row: bar.advance(task)
+        done, cached = 0, 0
+
+        def advance(row: dict) -> None:
+            nonlocal done, cached
+            new = not row.get("from_cache")
+            done, cached = done + new, cached + (not new)
+            text = f"{what}, {cached} from the cache" if cached else what
+            text += ", logistic regression" if row and done + cached == runs else ""
+            bar.update(task, completed=done, total=runs - cached, description=text)
+
+        yield advance
 
 
 @contextmanager

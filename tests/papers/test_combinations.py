@@ -73,7 +73,7 @@ def kinds(model):
 # Combining
 
 
-@pytest.mark.parametrize("names", [c for n in (0, 1, 2, 6) for c in combinations(arms.OF, n)])
+@pytest.mark.parametrize("names", [c for n in (0, 1, 2, 6) for c in combinations(arms.alone, n)])
 def test_every_method_of_a_combination_is_in_its_training(names):
     training = described(*names)
     optimizer = training.optimizer(training.model, training.config)
@@ -107,7 +107,7 @@ def test_smoothed_labels_reach_the_clean_term_of_augmix():
 
 
 def test_no_method_knows_another():
-    names = set(arms.OF)
+    names = set(arms.alone)
     for method in METHODS:
         tree = ast.parse(inspect.getsource(method.change))
         called = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}

@@ -18,7 +18,6 @@ NOISE = Condition("noise", "20% wrong labels", label_noise=0.2, stack=BATCHED)
 LONGER = Condition("longer_search", "four times the search", stack=BATCHED)
 
 LR_DECAY = ("lr", "weight_decay")
-OF = {method.name: method for method in METHODS}
 PAIRS = tuple(combinations(METHODS, 2))
 NAMES = tuple(f"{first.name}-{second.name}" for first, second in PAIRS)  # in those of claims
 # What greedy addition chose by validation on pilot seeds.

@@ -60,16 +60,14 @@ class Option:
 
 
 def time_of(page: Chapter, arm: Arm) -> float:
-    """Return the time of a training of an arm, in that of the plain net; passes if not timed.
+    """Return the time of a trial of methods, in that of the plain net; passes if not timed.
 
-    A ticket is trained twice, and the plain net for as many more steps as its arm has.
+    The net of a ticket is trained twice.
     """
     if page.record.timings is None:
         return costs.passes(page.study, page.record)[arm.name]
-    methods = arm.train.keywords["methods"]
-    trainings = 2 if any(method.name == "ticket" for method in methods) else 1
-    if not methods:
-        return arm.step_multiple
+    named = {method.name for method in arm.train.keywords["methods"]}
+    trainings = 2 if "ticket" in named else 1
     timed = next(each for each in (*alone.values(), *pairs.values(), stack) if _alike(each, arm))
     return trainings * math.exp(costs.ratio(page.record, timed, plain, STEP, "step_seconds").mean)
 
@@ -116,7 +114,7 @@ def answer(found: list[Option], budget: int) -> str:
     rivals = [
         _lower(each.label) for each in mine if each is not best and each.gain.hi >= best.gain.mean
     ]
-    near = f"; its mean lies within the interval of {', '.join(rivals)}" if rivals else ""
+    near = f"; as far as the intervals tell, as good: {', '.join(rivals)}" if rivals else ""
     worth = "" if best.gain.mean >= MARGIN else ", less than a point"
     return f"{text}{worth}{near}"
 
