@@ -2,12 +2,18 @@
 
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
+
+from reviewlib.book.notebooks import own_kernel
 
 # What is set by hand wins; kernels that nbmake starts inherit both.
 os.environ.setdefault("REVIEWLIB_PRESET", "quick")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+KERNEL = tempfile.TemporaryDirectory()
+os.environ |= own_kernel(Path(KERNEL.name))  # whatever kernels the user has
 
 
 def pytest_collection_modifyitems(items):

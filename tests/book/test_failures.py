@@ -233,17 +233,19 @@ def test_parameters_without_a_cell_for_them_are_refused_before_anything_runs(tmp
     assert not kernels(tmp_path)
 
 
-def test_a_missing_kernel_is_named(tmp_path):
-    smallbook.write(tmp_path, {"good": GOOD["good"]})
+def test_a_kernel_of_the_users_surroundings_is_not_used(tmp_path):
+    smallbook.write(tmp_path, {"a": ["import sys\n\nprint(sys.executable)"]})
     place = tmp_path / "kernels" / "python3"
     place.mkdir(parents=True)
     spec = {"argv": ["/no/kernel", "{connection_file}"], "display_name": "x", "language": "python"}
     (place / "kernel.json").write_text(json.dumps(spec))
-    code, _, lines = call(tmp_path, "execute", JUPYTER_PATH=str(tmp_path))
-    assert code == 1
-    assert lines[0].startswith("error: notebook good: before the first cell: ")
-    assert lines[0].endswith("No such file or directory: '/no/kernel'")
-    assert any(line.startswith("FileNotFoundError") for line in lines[1:])
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00.py").write_text("import sys\nsys.executable = 'another'\n")
+    around = {"JUPYTER_PATH": str(tmp_path), "IPYTHONDIR": str(tmp_path / "ipython")}
+    code, _, lines = call(tmp_path, "execute", **around)
+    assert code == 0, lines
+    assert sys.executable in (tmp_path / "_executed" / "a.ipynb").read_text()
 
 
 @pytest.fixture

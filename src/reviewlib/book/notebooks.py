@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,23 @@ CELL_SECONDS = 1800  # an integer, as papermill requires
 NOTEBOOK_SECONDS = 3600
 # Reading a file that is not a notebook, or only part of one, can raise these.
 DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+def own_kernel(folder: Path) -> dict[str, str]:
+    """Return the environment in which a kernel is this interpreter, without the user's start-up.
+
+    Otherwise a kernel "python3" on the user's JUPYTER_PATH would run the book, unseen.
+
+    Args:
+        folder: an empty folder, which gets the kernel's description and IPython's files.
+    """
+    place = folder / "kernels" / "python3"
+    place.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Python 3", "language": "python"}
+    (place / "kernel.json").write_text(json.dumps(spec), encoding="utf8")
+    found = [str(folder), os.environ.get("JUPYTER_PATH", "")]
+    return {"JUPYTER_PATH": os.pathsep.join(filter(None, found)), "IPYTHONDIR": str(folder)}
 
 
 def select(folder: Path, names: Iterable[str] | None) -> list[Path]:

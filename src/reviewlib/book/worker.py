@@ -9,7 +9,9 @@ from __future__ import annotations
 import ast
 import json
 import logging
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -92,5 +94,7 @@ def _unfinished(cells: list[dict[str, Any]], position: Callable[[int], int]) -> 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     notebook, values, limit = json.loads(sys.argv[1])
-    with Connection(int(sys.argv[2]), readable=False) as pipe:
+    channel = Connection(int(sys.argv[2]), readable=False)
+    with channel as pipe, tempfile.TemporaryDirectory() as folder:
+        os.environ |= notebooks.own_kernel(Path(folder))
         pipe.send(execute(Path(notebook), values, limit, pipe.send))
