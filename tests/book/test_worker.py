@@ -21,6 +21,20 @@ def test_a_cell_that_leaves_the_kernel_has_failed_whatever_its_status(tmp_path, 
 
 
 @pytest.mark.slow  # starts a kernel
+def test_what_libraries_print_on_stderr_is_in_the_log_and_not_on_the_page(tmp_path, caplog):
+    caplog.set_level("INFO")
+    ours = str(worker.sources.PACKAGE / "page" / "chapter.py")
+    cell = "import sys\n\nprint('seen')\nprint('noise of a library', file=sys.stderr)"
+    smallbook.write(tmp_path, {"a": [cell, f"print({ours + ': ours'!r}, file=sys.stderr)"]})
+    text = worker.execute(tmp_path / "notebooks" / "a.ipynb", {}, 60, [].append)
+    first, second = (cell["outputs"] for cell in json.loads(text)["cells"])
+    assert [output["name"] for output in first] == ["stdout"]
+    assert [output["name"] for output in second] == ["stderr"]
+    assert "".join(second[0]["text"]) == f"{ours}: ours\n"
+    assert "noise of a library" in caplog.text
+
+
+@pytest.mark.slow  # starts a kernel
 def test_a_cell_that_papermill_skips_has_failed(tmp_path):
     smallbook.write(tmp_path, {"a": ["1", ""]})
     path = tmp_path / "notebooks" / "a.ipynb"

@@ -22,6 +22,7 @@ import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
+from reviewlib import sources
 from reviewlib.book import notebooks
 from reviewlib.book.failures import Failure, raised
 
@@ -68,7 +69,22 @@ def execute(
     except Exception as error:
         logging.exception("papermill failed")
         return Failure(f"{type(error).__name__}: {error}")
+    quieten(done["cells"])
     return _unfinished(done["cells"], position) or nbformat.writes(done)
+
+
+def quieten(cells: list[dict[str, Any]]) -> None:
+    """Drop what other libraries printed on stderr; the log has it.
+
+    A warning of this package stays, and fails the book.
+    """
+    for cell in cells:
+        if "outputs" in cell:
+            cell["outputs"] = [each for each in cell["outputs"] if not _of_others(each)]
+
+
+def _of_others(output: Mapping[str, Any]) -> bool:
+    return output.get("name") == "stderr" and str(sources.PACKAGE) not in output["text"]
 
 
 def value(text: str) -> Any:
