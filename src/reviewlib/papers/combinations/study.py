@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from torch import nn
+
 from reviewlib.papers.combinations import nets
 from reviewlib.papers.combinations.arms import ARMS, BRIEF, CLEAN, LONGER, NOISE, STEP
 from reviewlib.papers.combinations.claims import CLAIMS
 from reviewlib.papers.combinations.scores import scores
-from reviewlib.trial.declare import Hyperparameter, Study, evaluate, presets
+from reviewlib.trial.declare import Hyperparameter, Inputs, Study, evaluate, presets
+
+
+def net(run: Inputs) -> nn.Module:
+    """Return the net without any of the methods."""
+    return nets.net(run.sample.train, run.sample.classes)
+
 
 TRIALS, TRIES = 8, 4  # a run is dear: there are two dozen arms
 FOUR_TIMES = {"trials": 4 * TRIES, "tries": 4 * TRIES}  # each of the trials is a try
@@ -57,7 +65,7 @@ STUDY = Study(
         },
     ),
     claims=CLAIMS,
-    net=lambda run: nets.net(run.sample.train, run.sample.classes),
+    net=net,
     evaluate=evaluate,
     scores=scores,
     question="Do the gains of several methods add up, and is the stack worth its cost?",
