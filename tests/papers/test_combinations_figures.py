@@ -209,15 +209,15 @@ def test_options_are_what_was_searched_and_cost_what_they_take():
 
 def test_the_answer_for_a_budget_names_the_largest_gain_and_what_it_cannot_be_told_from():
     found = budget.options(page_of())
-    two = "the largest gain is that of label smoothing + WeightNet, +"
+    two = "the largest gain is that of label smoothing + WeightNet (1×), +"
     assert budget.answer(found, 1).startswith(two)
     assert "the stack" in budget.answer(found, 4)
-    near = [budget.Option("A", 1, *[interval(0.010, 0.02)] * 2)]
-    near += [budget.Option("B", 1, *[interval(0.005, 0.02)] * 2)]
-    assert budget.answer(near, 1).endswith("; as far as the intervals tell, as good: B")
-    small = [budget.Option("A", 1, *[interval(0.001, 0.003)] * 2)]
+    near = [budget.Option("A", 1, 1, *[interval(0.010, 0.02)] * 2)]
+    near += [budget.Option("B", 1, 1, *[interval(0.005, 0.02)] * 2)]
+    assert budget.answer(near, 1).endswith("; as far as the intervals tell, as good: B (1×)")
+    small = [budget.Option("A", 1, 1, *[interval(0.001, 0.003)] * 2)]
     assert budget.answer(small, 1).endswith("less than a point")
-    nothing = [budget.Option("A", 1, *[interval(-0.001, 0.003)] * 2)]
+    nothing = [budget.Option("A", 1, 1, *[interval(-0.001, 0.003)] * 2)]
     assert budget.answer(nothing, 1).endswith("which may be nothing")
 
 
@@ -236,6 +236,24 @@ def test_every_option_is_drawn_in_the_smallest_budget_that_it_fits_in(drawn):
     assert "with 1×, the largest gain" in made.alt
     plt.close(made.fig)
     assert figures.answers(page).count("\n") == 2
+
+
+def test_options_beyond_all_budgets_have_a_line_of_their_own():
+    name, where = "laptop", papers.find("combinations")
+    page = SimpleNamespace(study=where, record=BOOK.load("combinations", name))
+    page.preset, page.store = SimpleNamespace(name=name), BOOK
+    lines = figures.answers(page).splitlines()
+    assert len(lines) == 4 and lines[-1].startswith("- **more than 4×**: the largest gain is that")
+    found = {each.label: each for each in budget.options(page)}
+    assert found["AugMix"].budget is None and found["AugMix"].passes == 3
+    assert found["4 times the search"].passes == found["4 times the steps"].passes == 4
+    # A ticket's net is trained twice, and its first training is timed.
+    times = page.record.timings.table
+    of = times[times["arm"].isin(["ticket", "plain"])].pivot(
+        index="seed", columns="arm", values="step_seconds"
+    )
+    once = np.exp(np.log(of["ticket"] / of["plain"]).mean())
+    assert found["Ticket"].cost == pytest.approx(2 * once, rel=1e-6)
 
 
 def test_a_pair_that_was_searched_has_the_time_of_the_pair():

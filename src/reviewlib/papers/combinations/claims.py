@@ -19,16 +19,18 @@ CLAIMS = (
     gain(
         "stack",
         (arms.stack - arms.plain_4x) @ CLEAN,
-        "The stack that validation chose is more accurate than the plain net at equal cost.",
+        "The stack that validation chose is more accurate than the plain net with four times the "
+        "steps, which takes one pass an example more.",
         primary=True,
-        case="with clean labels at equal cost",
+        case="on clean images against four times the steps",
     ),
     gain(
         "stack-corrupted",
         (arms.stack - arms.plain_4x) @ CLEAN,
-        "On corrupted images, the same stack is more accurate than the plain net at equal cost.",
+        "On corrupted images, the same stack is more accurate than the plain net with four times "
+        "the steps.",
         primary=True,
-        case="on corrupted images at equal cost",
+        case="on corrupted ones",
         **CORRUPTED,
     ),
     no_loss(

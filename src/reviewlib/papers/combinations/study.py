@@ -68,7 +68,7 @@ STUDY = Study(
     net=net,
     evaluate=evaluate,
     scores=scores,
-    question="Do the gains of several methods add up, and is the stack worth its cost?",
+    question="Is a stack of methods worth its cost?",
     subject="the stack",
     instead="Add methods one at a time, each against what you have at equal cost, with the "
     "learning rate tried again at every step; and give longer training and a longer search the "

@@ -43,13 +43,15 @@ class Option:
 
     Attributes:
         label: what it is.
-        cost: its time, in those of a search of the plain net.
+        cost: its time, in that of a search of the plain net.
+        passes: its forward-backward passes, in those of a search of the plain net.
         gain: of accuracy over the plain net.
         corrupted: of accuracy on corrupted images.
     """
 
     label: str
     cost: float
+    passes: float
     gain: stats.Interval
     corrupted: stats.Interval
 
@@ -85,34 +87,41 @@ def _options(page: Chapter) -> Iterator[Option]:
     twice = page.record.after(2 * page.record.sizes(CLEAN.name)["tries"]).assign(arm=TWICE)
     rows = pd.concat([page.record.rows, twice[page.record.rows["arm"] == plain.name]])
 
-    def option(label: str, cost: float, arm: str, where: str = CLEAN.name) -> Option:
+    passes = costs.passes(page.study, page.record)
+
+    def option(
+        label: str, cost: float, arm: str, where: str = CLEAN.name, times: float = 1
+    ) -> Option:
         terms = ((1, arm, where), (-1, plain.name, CLEAN.name))
         gain, corrupted = (
             stats.t_interval(by_seed(rows, terms, metric))
             for metric in ("accuracy", "corrupted_accuracy")
         )
-        return Option(label, cost, gain, corrupted)
+        return Option(label, cost, times * passes.get(arm, 1), gain, corrupted)
 
     for arm in (plain_2x, plain_4x):
         yield option(f"{arm.step_multiple:g} times the steps", arm.step_multiple, arm.name)
-    yield option("2 times the search", 2, TWICE)
-    yield option("4 times the search", 4, plain.name, LONGER.name)
+    yield option("2 times the search", 2, TWICE, times=2)
+    yield option("4 times the search", 4, plain.name, LONGER.name, times=4)
     for arm in (*alone.values(), *SEARCHED.values(), stack):
         label = f"the stack: {members()}" if arm is stack else arm.label
         yield option(label.removesuffix(", searched"), time_of(page, arm), arm.name)
 
 
-def answer(found: list[Option], budget: int) -> str:
+def answer(found: list[Option], budget: float) -> str:
     """Return what an experiment says of a budget, as a sentence."""
-    mine = [each for each in found if each.budget is not None and each.budget <= budget]
+    mine = [each for each in found if each.cost <= WITHIN * budget]
     best = max(mine, key=lambda each: each.gain.mean)
     ends = f"{_points(best.gain.lo)} to {_points(best.gain.hi)}"
     mean = _points(best.gain.mean)
-    text = f"the largest gain is that of {_lower(best.label)}, {mean} points ({ends})"
+    what = f"{_lower(best.label)} ({best.cost:.2g}×)"
+    text = f"the largest gain is that of {what}, {mean} points ({ends})"
     if best.gain.lo <= 0:
         return f"{text}, which may be nothing"
     rivals = [
-        _lower(each.label) for each in mine if each is not best and each.gain.hi >= best.gain.mean
+        f"{_lower(each.label)} ({each.cost:.2g}×)"
+        for each in mine
+        if each is not best and each.gain.hi >= best.gain.mean
     ]
     near = f"; as far as the intervals tell, as good: {', '.join(rivals)}" if rivals else ""
     worth = "" if best.gain.mean >= MARGIN else ", less than a point"
@@ -131,7 +140,10 @@ def _points(value: float) -> str:
 def answers(page: Chapter) -> str:
     """Return what to spend each budget on, as a list in Markdown."""
     found = options(page)
-    return "\n".join(f"- **{budget}× the budget**: {answer(found, budget)}." for budget in BUDGETS)
+    lines = [f"- **{budget}× the budget**: {answer(found, budget)}." for budget in BUDGETS]
+    if any(each.budget is None for each in found):
+        lines.append(f"- **{MORE}×**: {answer(found, math.inf)}.")
+    return "\n".join(lines)
 
 
 @needs_evidence
@@ -178,6 +190,7 @@ def _table(found: list[Option]) -> pd.DataFrame:
         {
             "option": each.label,
             "time": f"{each.cost:.2f}×",
+            "passes": f"{each.passes:.2g}×",
             "gain, points": _points(each.gain.mean),
             "95%": f"{_points(each.gain.lo)} to {_points(each.gain.hi)}",
             "on corrupted images": _points(each.corrupted.mean),
