@@ -243,7 +243,7 @@ def test_options_beyond_all_budgets_have_a_line_of_their_own():
     page = SimpleNamespace(study=where, record=BOOK.load("combinations", name))
     page.preset, page.store = SimpleNamespace(name=name), BOOK
     lines = figures.answers(page).splitlines()
-    assert len(lines) == 4 and lines[-1].startswith("- **more than 4×**: the largest gain is that")
+    assert len(lines) == 4 and lines[-1].startswith("- **More than 4×**: the largest gain is that")
     found = {each.label: each for each in budget.options(page)}
     assert found["AugMix"].budget is None and found["AugMix"].passes == 3
     assert found["4 times the search"].passes == found["4 times the steps"].passes == 4

@@ -142,7 +142,7 @@ def answers(page: Chapter) -> str:
     found = options(page)
     lines = [f"- **{budget}× the budget**: {answer(found, budget)}." for budget in BUDGETS]
     if any(each.budget is None for each in found):
-        lines.append(f"- **{MORE}×**: {answer(found, math.inf)}.")
+        lines.append(f"- **{MORE.capitalize()}×**: {answer(found, math.inf)}.")
     return "\n".join(lines)
 
 

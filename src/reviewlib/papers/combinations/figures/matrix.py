@@ -13,7 +13,7 @@ from reviewlib.evidence import units
 from reviewlib.page import costs
 from reviewlib.page.chapter import Chapter
 from reviewlib.page.drawing import MUTED, STYLE, WIDTH, Drawn, show
-from reviewlib.page.markup import folded, stamp_line
+from reviewlib.page.markup import folded
 from reviewlib.page.missing import needs_evidence
 from reviewlib.papers.combinations.arms import pairs
 from reviewlib.papers.combinations.figures import effects
@@ -170,4 +170,4 @@ def pairs_in_full(page: Chapter) -> HTML:
             for (pair, by_name), p in zip(found.items(), adjusted, strict=True)
         )
         parts.append(folded(f"All pairs by {measure}", pd.DataFrame(rows)))
-    return HTML("".join(parts) + stamp_line(page.stamp))
+    return HTML("".join(parts))
