@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 import timed
+import toy
 from typer.testing import CliRunner
 
-import toy
 from reviewlib import cli, papers, terminal, train
 from reviewlib.book import build, execute
 from reviewlib.evidence.store import BOOK, Store

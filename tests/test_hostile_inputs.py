@@ -15,10 +15,10 @@ from pathlib import Path
 import images
 import numpy as np
 import pytest
+import toy
 from PIL import Image
 from typer.testing import CliRunner
 
-import toy
 from reviewlib import cli
 from reviewlib.book import pairing
 from reviewlib.data import image_folder

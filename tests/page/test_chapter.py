@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-
 import toy
+
 from reviewlib.evidence import stats, units, verdicts
 from reviewlib.page import prose
 from reviewlib.page.chapter import open_chapter

@@ -12,9 +12,9 @@ import psutil
 import pytest
 import ray
 import tasks
+import toy
 from orphans import gone, wait_for
 
-import toy
 from reviewlib.trial import engines, experiment
 
 pytestmark = [
