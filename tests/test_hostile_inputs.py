@@ -50,7 +50,7 @@ def refusal(call):
 
 # The command line
 
-HERE = object()  # stands for a file in the test's folder
+HERE = "<here>"  # stands for a file in the test's folder
 ROOT = "--root", HERE
 LAPTOP = "study", "toy", "--preset", "laptop"
 USAGE, FAILED = 2, 1
@@ -151,7 +151,7 @@ def book(tmp_path):
 def test_words_on_the_command_line(row, book, shelf, own_cache):
     shelf(toy.study())
     words = [
-        word if word is not HERE else str(book if before == "--root" else book / "file")
+        word if word != HERE else str(book if before == "--root" else book / "file")
         for before, word in zip(("", *row.words), row.words, strict=False)
     ]
     start = time.monotonic()
@@ -359,7 +359,7 @@ cli.app()
 def test_surroundings(what, tmp_path):
     (tmp_path / "file").touch()
     given, code, says = SURROUNDINGS[what]
-    given = {name: str(tmp_path / "file") if of is HERE else of for name, of in given.items()}
+    given = {name: str(tmp_path / "file") if of == HERE else of for name, of in given.items()}
     tests = str(Path(__file__).parent)
     usual = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": tests}
     done = subprocess.run(
