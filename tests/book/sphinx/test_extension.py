@@ -1,6 +1,7 @@
 """Executed copies in place of the sources, addresses, and nothing from another host."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import smallbook
@@ -32,8 +33,16 @@ def test_a_page_that_the_table_of_contents_names_is_not_listed_by_a_glob_too(tmp
     copies = dict.fromkeys("ab", smallbook.executed(picture=("image/svg+xml", SVG)))
     own = "```{toctree}\n../notebooks/b\n```\n"
     pages, _ = smallbook.build(tmp_path, [], copies, top=own)
-    links = [pages["index"].count(f'href="../notebooks/{name}.html"') for name in "ab"]
+    item = 'class="toctree-l1"><a class="reference internal" href="../notebooks/{}.html"'
+    links = [pages["index"].count(item.format(name)) for name in "ab"]
     assert links[0] == links[1] > 0
+
+
+def test_the_chapter_that_combines_papers_has_the_last_card(tmp_path):
+    copy = smallbook.executed(picture=("image/svg+xml", SVG))
+    pages, _ = smallbook.build(tmp_path, [], dict.fromkeys(("augmix", "combinations", "sam"), copy))
+    cards = re.findall(r"card-heading.*?notebooks/(\w+)\.html", pages["index"], re.S)
+    assert cards == ["augmix", "sam", "combinations"]
 
 
 def test_an_injected_cell_does_not_make_a_copy_another_version():

@@ -12,6 +12,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+from reviewlib import papers
 from reviewlib.book.sphinx.answers import answered
 from reviewlib.book.sphinx.elements import chapter_link, executed_copy, pill, raw
 from reviewlib.book.sphinx.ledger import UNREADABLE, ledger_rows
@@ -26,7 +27,11 @@ class ReviewCards(SphinxDirective):
         # The cards depend on files other than the page's source.
         self.env.note_reread()
         rows = ledger_rows(self.env.app)
-        chapters = sorted(Path(self.env.srcdir, "notebooks").glob("*.ipynb"))
+        order = papers.found()  # what combines several papers comes last
+        chapters = sorted(
+            Path(self.env.srcdir, "notebooks").glob("*.ipynb"),
+            key=lambda path: (order.index(path.stem) if path.stem in order else -1, path.stem),
+        )
         if not chapters:
             return [nodes.paragraph("", "There is no chapter yet.")]
         cards = nodes.bullet_list(classes=["review-cards"])
