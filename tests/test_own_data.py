@@ -73,7 +73,9 @@ def test_too_small_data_are_told_how_many_are_needed(folder, batch, seeds, messa
 def of_test_images(count):
     """A data set of so many test images, and more than enough others."""
     splits = [Split(torch.zeros(n, 1, 28, 28).byte(), torch.arange(n) % 2) for n in (800, count)]
-    return data.Dataset(data.Development("/nowhere", ("a", "b"), "", splits[0], splits[0]), splits[1])
+    return data.Dataset(
+        data.Development("/nowhere", ("a", "b"), "", splits[0], splits[0]), splits[1]
+    )
 
 
 @pytest.mark.parametrize(("images", "seeds"), [(100, 2), (149, 2), (700, 14), (9000, 40)])
