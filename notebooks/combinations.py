@@ -34,7 +34,7 @@ Markdown(
 # SliceOut, WeightNet, and a lottery ticket that is found in one round. Each is tuned alone, every
 # pair is trained, and the stack that validation prefers is put against a plain net with as many
 # passes and more. The default `quick` preset runs three methods in half a minute; the evidence
-# (`laptop`) takes an hour and a half on two cores.
+# (`laptop`) takes an hour on two cores.
 #
 # ## What the paper claims
 #
